@@ -1,13 +1,11 @@
 //! `mikado` runs Mikado chains: a folder of Markdown cards becomes an
 //! executable, cached dependency graph. `ARCHITECTURE.md` has the map.
 
-pub mod card;
-pub mod chain;
-pub mod commands;
+pub mod action;
 pub mod diagnostic;
 pub mod digest;
-pub mod process;
-pub mod project;
 pub mod reapi;
 pub mod runner;
-pub mod store;
+pub mod schedule;
+pub mod trace;
+pub mod words;

@@ -1,0 +1,349 @@
+//! The schedule: which card starts next.
+//!
+//! A pure state machine over numbered cards. A card may start when each of its
+//! prerequisites is satisfied; among those that may, the one with the longest
+//! remaining path goes first, then the one with the smallest number, so that
+//! two equal runs are equal. It knows nothing of time, processes or files: the
+//! engine calls [`Schedule::start`] and [`Schedule::finish`].
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+/// A card's number in its plan.
+pub type Number = usize;
+
+/// What a card asks of the machine while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weight {
+    /// How many of the run's jobs it takes.
+    pub jobs: usize,
+    /// Bytes of memory.
+    pub memory: u64,
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Weight { jobs: 1, memory: 0 }
+    }
+}
+
+/// How a card ended, as far as its dependents care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Its dependents may start.
+    Satisfied,
+    /// It failed: its dependents can't start, and no new card does unless the
+    /// run keeps going.
+    Failed,
+    /// It waits for something: its dependents can't start, others may.
+    Waits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Some prerequisites are not satisfied yet; how many.
+    Waiting(usize),
+    /// It may start.
+    Ready,
+    /// It was started.
+    Running,
+    /// It ended, or can't start any more.
+    Over,
+}
+
+/// The limits of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many jobs run at once; at least 1.
+    pub jobs: usize,
+    /// Bytes of memory that the running cards may ask for together.
+    pub memory: u64,
+    /// Whether to go on after a failure.
+    pub keep_going: bool,
+}
+
+/// Which cards may start, run, or are over.
+#[derive(Debug)]
+pub struct Schedule {
+    states: Vec<State>,
+    dependents: Vec<Vec<Number>>,
+    weights: Vec<Weight>,
+    ready: BTreeSet<(Reverse<u64>, Number)>,
+    remaining: Vec<u64>,
+    running: Weight,
+    running_cards: usize,
+    limits: Limits,
+    stopped: bool,
+}
+
+impl Schedule {
+    /// A schedule of cards numbered from 0, where `prerequisites[n]` are those
+    /// of card `n`, `costs[n]` its expected duration in milliseconds and
+    /// `weights[n]` what it takes.
+    ///
+    /// The prerequisites must be free of cycles: a card in a cycle would never
+    /// start.
+    pub fn new(
+        prerequisites: &[Vec<Number>],
+        costs: &[u64],
+        weights: Vec<Weight>,
+        limits: Limits,
+    ) -> Schedule {
+        let count = prerequisites.len();
+        let mut dependents = vec![Vec::new(); count];
+        let mut states = Vec::with_capacity(count);
+        for (card, before) in prerequisites.iter().enumerate() {
+            states.push(match before.len() {
+                0 => State::Ready,
+                waiting => State::Waiting(waiting),
+            });
+            for prerequisite in before {
+                dependents[*prerequisite].push(card);
+            }
+        }
+        let remaining = longest_paths(prerequisites, &dependents, costs);
+        let ready = (0..count)
+            .filter(|card| states[*card] == State::Ready)
+            .map(|card| (Reverse(remaining[card]), card))
+            .collect();
+        Schedule {
+            states,
+            dependents,
+            weights,
+            ready,
+            remaining,
+            running: Weight { jobs: 0, memory: 0 },
+            running_cards: 0,
+            limits,
+            stopped: false,
+        }
+    }
+
+    /// Starts the next card that may, if there is one and the limits allow it.
+    ///
+    /// A card larger than the limits runs alone.
+    pub fn start(&mut self) -> Option<Number> {
+        if self.stopped {
+            return None;
+        }
+        let fits = |weight: Weight| {
+            self.running_cards == 0
+                || (self.running.jobs + weight.jobs <= self.limits.jobs
+                    && self.running.memory.saturating_add(weight.memory) <= self.limits.memory)
+        };
+        let entry = *self
+            .ready
+            .iter()
+            .find(|(_, card)| fits(self.weights[*card]))?;
+        self.ready.remove(&entry);
+        let card = entry.1;
+        self.states[card] = State::Running;
+        self.running_cards += 1;
+        self.running.jobs += self.weights[card].jobs;
+        self.running.memory += self.weights[card].memory;
+        Some(card)
+    }
+
+    /// Takes the end of a running card; returns the cards that can't start any
+    /// more because of it, in order.
+    pub fn finish(&mut self, card: Number, ended: Ended) -> Vec<Number> {
+        if self.states[card] != State::Running {
+            return Vec::new();
+        }
+        self.states[card] = State::Over;
+        self.running_cards -= 1;
+        self.running.jobs -= self.weights[card].jobs;
+        self.running.memory -= self.weights[card].memory;
+        if ended == Ended::Satisfied {
+            for dependent in self.dependents[card].clone() {
+                if let State::Waiting(count) = self.states[dependent] {
+                    self.states[dependent] = match count {
+                        1 => {
+                            self.ready
+                                .insert((Reverse(self.remaining[dependent]), dependent));
+                            State::Ready
+                        }
+                        more => State::Waiting(more - 1),
+                    };
+                }
+            }
+            return Vec::new();
+        }
+        if ended == Ended::Failed && !self.limits.keep_going {
+            self.stopped = true;
+        }
+        let mut lost = BTreeSet::new();
+        let mut pending = self.dependents[card].clone();
+        while let Some(next) = pending.pop() {
+            if matches!(self.states[next], State::Waiting(_)) {
+                self.states[next] = State::Over;
+                lost.insert(next);
+                pending.extend(&self.dependents[next]);
+            }
+        }
+        lost.into_iter().collect()
+    }
+
+    /// Starts nothing more.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// How many cards are running.
+    pub fn running(&self) -> usize {
+        self.running_cards
+    }
+
+    /// Whether nothing runs and nothing more will start.
+    pub fn is_over(&self) -> bool {
+        self.running_cards == 0 && (self.stopped || self.ready.is_empty())
+    }
+}
+
+/// For each card its own cost and the longest way through its dependents.
+fn longest_paths(
+    prerequisites: &[Vec<Number>],
+    dependents: &[Vec<Number>],
+    costs: &[u64],
+) -> Vec<u64> {
+    let mut open: Vec<usize> = dependents.iter().map(Vec::len).collect();
+    let mut remaining = costs.to_vec();
+    let mut pending: Vec<Number> = (0..costs.len()).filter(|card| open[*card] == 0).collect();
+    while let Some(card) = pending.pop() {
+        for before in &prerequisites[card] {
+            remaining[*before] = remaining[*before].max(costs[*before] + remaining[card]);
+            open[*before] -= 1;
+            if open[*before] == 0 {
+                pending.push(*before);
+            }
+        }
+    }
+    remaining
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn limits(jobs: usize) -> Limits {
+        Limits {
+            jobs,
+            memory: u64::MAX,
+            keep_going: false,
+        }
+    }
+
+    fn schedule(prerequisites: &[Vec<Number>], limits: Limits) -> Schedule {
+        let count = prerequisites.len();
+        let weights = vec![Weight::default(); count];
+        Schedule::new(prerequisites, &vec![1; count], weights, limits)
+    }
+
+    #[test]
+    fn the_longest_remaining_path_goes_first() {
+        // 0 alone; 1 before 2.
+        let mut schedule = schedule(&[vec![], vec![], vec![1]], limits(1));
+        assert_eq!(schedule.start(), Some(1));
+        assert_eq!(schedule.start(), None);
+        schedule.finish(1, Ended::Satisfied);
+        assert_eq!(schedule.start(), Some(0));
+    }
+
+    #[test]
+    fn a_failed_card_blocks_its_dependents_and_stops_new_work() {
+        let mut schedule = schedule(&[vec![], vec![0], vec![1], vec![]], limits(1));
+        assert_eq!(schedule.start(), Some(0));
+        assert_eq!(schedule.finish(0, Ended::Failed), [1, 2]);
+        assert_eq!(schedule.start(), None);
+        assert!(schedule.is_over());
+    }
+
+    #[test]
+    fn a_waiting_card_lets_others_go_on() {
+        let mut schedule = schedule(&[vec![], vec![0], vec![]], limits(1));
+        assert_eq!(schedule.start(), Some(0));
+        assert_eq!(schedule.finish(0, Ended::Waits), [1]);
+        assert_eq!(schedule.start(), Some(2));
+    }
+
+    #[test]
+    fn a_heavy_card_runs_alone() {
+        let heavy = Weight {
+            jobs: 1,
+            memory: 10,
+        };
+        let light = Weight { jobs: 1, memory: 1 };
+        let mut schedule = Schedule::new(
+            &[vec![], vec![], vec![]],
+            &[1, 3, 2],
+            vec![light, heavy, light],
+            Limits {
+                jobs: 4,
+                memory: 5,
+                keep_going: false,
+            },
+        );
+        assert_eq!(schedule.start(), Some(1));
+        assert_eq!(schedule.start(), None);
+        schedule.finish(1, Ended::Satisfied);
+        assert_eq!((schedule.start(), schedule.start()), (Some(2), Some(0)));
+    }
+
+    fn dags() -> impl Strategy<Value = Vec<Vec<Number>>> {
+        proptest::collection::vec(proptest::collection::vec(0usize..64, 0..4), 1..24).prop_map(
+            |draws| {
+                let mut all = Vec::new();
+                for (card, draw) in draws.into_iter().enumerate() {
+                    let before: BTreeSet<Number> = draw
+                        .into_iter()
+                        .filter(|_| card > 0)
+                        .map(|d| d % card.max(1))
+                        .collect();
+                    all.push(before.into_iter().collect());
+                }
+                all
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn every_card_starts_once_after_its_prerequisites(
+            before in dags(),
+            jobs in 1usize..4,
+            order in proptest::collection::vec(0usize..64, 64),
+            failing in proptest::collection::vec(proptest::bool::weighted(0.2), 24),
+        ) {
+            let mut schedule = schedule(&before, Limits { keep_going: true, ..limits(jobs) });
+            let (mut running, mut satisfied) = (Vec::new(), BTreeSet::new());
+            let (mut started, mut lost, mut failed) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+            let mut order = order.into_iter().cycle();
+            while !schedule.is_over() {
+                while let Some(card) = schedule.start() {
+                    prop_assert!(before[card].iter().all(|p| satisfied.contains(p)));
+                    prop_assert!(started.insert(card));
+                    running.push(card);
+                }
+                prop_assert!(running.len() <= jobs);
+                let card = running.remove(order.next().unwrap_or(0) % running.len());
+                if failing[card] {
+                    failed.insert(card);
+                    lost.extend(schedule.finish(card, Ended::Failed));
+                } else {
+                    satisfied.insert(card);
+                    prop_assert!(schedule.finish(card, Ended::Satisfied).is_empty());
+                }
+            }
+            // Brute force: what depends on a failure never starts, all else does.
+            let mut expected = BTreeSet::new();
+            for card in 0..before.len() {
+                if before[card].iter().any(|p| failed.contains(p) || expected.contains(p)) {
+                    expected.insert(card);
+                }
+            }
+            prop_assert_eq!(&lost, &expected);
+            prop_assert_eq!(started.len() + lost.len(), before.len());
+        }
+    }
+}
