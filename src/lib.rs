@@ -11,3 +11,4 @@ pub mod project;
 pub mod reapi;
 pub mod runner;
 pub mod store;
+pub mod yaml;
