@@ -6,7 +6,9 @@
 
 use std::path::PathBuf;
 
+use anstyle::{AnsiColor, Style};
 use serde::Serialize;
+use unicode_width::UnicodeWidthChar as _;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -50,4 +52,352 @@ pub struct Diagnostic {
     pub places: Vec<Place>,
     /// What to do next; may be empty.
     pub help: String,
+}
+
+impl Diagnostic {
+    /// An error of this kind; add places and help with the other methods.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Diagnostic::new(code, Severity::Error, message.into())
+    }
+
+    /// A warning of this kind.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Diagnostic::new(code, Severity::Warning, message.into())
+    }
+
+    /// A note of this kind.
+    pub fn note(code: &'static str, message: impl Into<String>) -> Self {
+        Diagnostic::new(code, Severity::Note, message.into())
+    }
+
+    fn new(code: &'static str, severity: Severity, message: String) -> Self {
+        Diagnostic {
+            code,
+            severity,
+            message,
+            places: Vec::new(),
+            help: String::new(),
+        }
+    }
+
+    /// The same with one more place; the first is the main one.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.places.push(place);
+        self
+    }
+
+    /// The same with what to do next.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = help.into();
+        self
+    }
+
+    /// Its form in JSON: `code`, `severity`, `message`, `path`, `line`,
+    /// `column` (null where it speaks of no file) and `help`.
+    pub fn json(&self) -> serde_json::Value {
+        let place = self.places.first();
+        serde_json::json!({
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "path": place.map(|place| place.path.to_string_lossy()),
+            "line": place.map(|place| place.line),
+            "column": place.map(|place| place.column),
+            "help": self.help,
+        })
+    }
+}
+
+/// Sorts findings by file, line and column, then the worse first, then by
+/// code and message; what speaks of no file comes first.
+pub fn sort(findings: &mut [Diagnostic]) {
+    findings.sort_by(|a, b| order(a).cmp(&order(b)));
+}
+
+fn order(finding: &Diagnostic) -> impl Ord + '_ {
+    let place = finding
+        .places
+        .first()
+        .map(|place| (&place.path, place.line, place.column));
+    (
+        place,
+        std::cmp::Reverse(finding.severity),
+        finding.code,
+        &finding.message,
+    )
+}
+
+/// How findings are drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Whether to use colours (ANSI escapes).
+    pub colour: bool,
+    /// How many columns there are; longer source lines are cut.
+    pub width: usize,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Look {
+            colour: false,
+            width: 100,
+        }
+    }
+}
+
+/// Draws a finding as text of several lines, with a line feed at the end.
+///
+/// ```text
+/// error: `server` requires `clinet`, which names no card
+///   --> cards/server.md:4:5
+///    |
+///  4 |   - clinet
+///    |     ^^^^^^ no card has this stem
+///    = help: did you mean `client`?
+///    = code: unknown-prerequisite
+/// ```
+pub fn render(finding: &Diagnostic, look: Look) -> String {
+    let paint = Paint(look.colour);
+    let (word, colour) = match finding.severity {
+        Severity::Error => ("error", AnsiColor::Red),
+        Severity::Warning => ("warning", AnsiColor::Yellow),
+        Severity::Note => ("note", AnsiColor::Cyan),
+    };
+    let strong = Style::new().bold().fg_color(Some(colour.into()));
+    let edge = Style::new().fg_color(Some(AnsiColor::Blue.into()));
+    let bold = Style::new().bold();
+
+    let mut out = String::new();
+    out += &paint.with(strong, word);
+    out += &paint.with(bold, &format!(": {}", finding.message));
+    out.push('\n');
+    let lines = finding.places.iter().map(|place| place.line);
+    let margin = lines.max().map_or(1, |line| line.to_string().len());
+    let empty = " ".repeat(margin);
+    for (index, place) in finding.places.iter().enumerate() {
+        let arrow = if index == 0 { "-->" } else { "::>" };
+        let Place {
+            path, line, column, ..
+        } = place;
+        let path = path.display();
+        out += &format!(
+            "{empty}{} {path}:{line}:{column}\n",
+            paint.with(edge, arrow)
+        );
+        let (text, mark) = excerpt(place, look.width.saturating_sub(margin + 4).max(20));
+        if index == 0 {
+            out += &format!("{empty} {}\n", paint.with(edge, "|"));
+        }
+        let number = paint.with(edge, &format!("{line:>margin$} |"));
+        out += format!("{number} {text}").trim_end();
+        let label = match &place.label {
+            label if label.is_empty() => String::new(),
+            label => format!(" {label}"),
+        };
+        let (indent, carets) = mark;
+        let caret = paint.with(strong, &format!("{carets}{label}"));
+        let bar = paint.with(edge, "|");
+        out += &format!("\n{empty} {bar} {indent}{caret}\n");
+    }
+    for (name, text) in [("help", finding.help.as_str()), ("code", finding.code)] {
+        for (index, line) in text.lines().enumerate() {
+            let head = match index {
+                0 => format!("{} {}", paint.with(edge, "="), paint.with(bold, name) + ":"),
+                _ => " ".repeat(name.len() + 3),
+            };
+            out += &format!("{empty} {head} {line}\n");
+        }
+    }
+    out
+}
+
+/// The part of a place's line that fits `width`, and the white space and the
+/// carets that stand below it.
+fn excerpt(place: &Place, width: usize) -> (String, (String, String)) {
+    let start = place.column.saturating_sub(1) as usize;
+    let before: String = place.text.chars().take(start).collect();
+    let meant: String = place
+        .text
+        .chars()
+        .skip(start)
+        .take(place.width as usize)
+        .collect();
+    let after: String = place
+        .text
+        .chars()
+        .skip(start + place.width as usize)
+        .collect();
+    let (before, cut) = match columns(&before) {
+        wide if wide > width / 2 && columns(&place.text) > width => {
+            (last_columns(&before, width / 3), "…")
+        }
+        _ => (before, ""),
+    };
+    let meant = first_columns(&meant, (width * 2) / 3);
+    let used = columns(cut) + columns(&before) + columns(&meant);
+    let after = first_columns(&after, width.saturating_sub(used));
+    let text = visible(&format!("{cut}{before}{meant}{after}"));
+    let indent = " ".repeat(columns(cut) + columns(&before));
+    (text, (indent, "^".repeat(columns(&meant).max(1))))
+}
+
+/// How many columns a text takes on a terminal; a tab takes four here.
+pub fn columns(text: &str) -> usize {
+    text.chars().map(char_columns).sum()
+}
+
+fn char_columns(c: char) -> usize {
+    match c {
+        '\t' => 4,
+        c => c.width().unwrap_or(1),
+    }
+}
+
+/// The text with tabs as spaces and control characters made harmless.
+fn visible(text: &str) -> String {
+    let text = text.replace('\t', "    ");
+    text.replace(|c: char| c.is_control(), "\u{fffd}")
+}
+
+/// As much of the start of `text` as fits `width` columns, with `…` at the end
+/// where something was cut off.
+pub fn first_columns(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let mut used = 0;
+    let mut kept = String::new();
+    for c in text.chars() {
+        used += char_columns(c);
+        if used + 1 > width {
+            break;
+        }
+        kept.push(c);
+    }
+    kept.push('…');
+    kept
+}
+
+fn last_columns(text: &str, width: usize) -> String {
+    let mut used = 0;
+    let mut kept: Vec<char> = Vec::new();
+    for c in text.chars().rev() {
+        used += char_columns(c);
+        if used > width {
+            break;
+        }
+        kept.push(c);
+    }
+    kept.iter().rev().collect()
+}
+
+/// Wraps texts in a style, or leaves them as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Paint(
+    /// Whether there is colour at all.
+    pub bool,
+);
+
+impl Paint {
+    /// The text in this style where there is colour.
+    pub fn with(self, style: Style, text: &str) -> String {
+        match self.0 {
+            true => format!("{style}{text}{style:#}"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str, column: u32, width: u32, label: &str) -> Place {
+        Place {
+            path: "cards/server.md".into(),
+            line: 4,
+            column,
+            width,
+            text: text.into(),
+            label: label.into(),
+        }
+    }
+
+    #[test]
+    fn a_finding_shows_its_line_a_caret_and_help() {
+        let finding = Diagnostic::error("unknown-prerequisite", "`server` requires `clinet`")
+            .at(place("  - clinet", 5, 6, "no card has this stem"))
+            .help("did you mean `client`?");
+        let expected = "\
+error: `server` requires `clinet`
+ --> cards/server.md:4:5
+  |
+4 |   - clinet
+  |     ^^^^^^ no card has this stem
+  = help: did you mean `client`?
+  = code: unknown-prerequisite
+";
+        assert_eq!(render(&finding, Look::default()), expected);
+    }
+
+    #[test]
+    fn carets_stand_below_wide_characters_and_tabs() {
+        let finding = Diagnostic::note("x", "m").at(place("\t日本: 本", 6, 1, ""));
+        let text = render(&finding, Look::default());
+        assert!(
+            text.contains("4 |     日本: 本\n  |           ^^\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_what_is_meant() {
+        let line = format!("{}MEANT{}", "a".repeat(500), "b".repeat(500));
+        let finding = Diagnostic::note("x", "m").at(place(&line, 501, 5, "here"));
+        let look = Look {
+            width: 60,
+            ..Look::default()
+        };
+        let text = render(&finding, look);
+        assert!(text.contains("aMEANTb"), "{text}");
+        assert!(text.lines().all(|line| columns(line) <= 60), "{text}");
+    }
+
+    #[test]
+    fn colour_changes_nothing_but_escapes() {
+        let finding = Diagnostic::warning("odd-status", "`a` has a status")
+            .at(place("status: wip", 9, 3, ""))
+            .help("two\nlines");
+        let coloured = render(
+            &finding,
+            Look {
+                colour: true,
+                width: 100,
+            },
+        );
+        let mut plain = String::new();
+        let mut rest = coloured.as_str();
+        while let Some((head, tail)) = rest.split_once('\u{1b}') {
+            plain += head;
+            rest = tail.split_once('m').map_or("", |(_, rest)| rest);
+        }
+        plain += rest;
+        assert_ne!(plain, coloured);
+        assert_eq!(plain, render(&finding, Look::default()));
+    }
+
+    #[test]
+    fn findings_are_sorted_by_place_then_the_worse_first() {
+        let mut findings = vec![
+            Diagnostic::note("c", "note").at(place("x", 1, 1, "")),
+            Diagnostic::error("b", "error").at(place("x", 1, 1, "")),
+            Diagnostic::error("a", "later").at(place("x", 2, 1, "")),
+            Diagnostic::error("d", "nowhere"),
+        ];
+        sort(&mut findings);
+        let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, ["d", "b", "c", "a"]);
+    }
 }

@@ -2,10 +2,19 @@
 //! executable, cached dependency graph. `ARCHITECTURE.md` has the map.
 
 pub mod action;
+pub mod card;
+pub mod chain;
+pub mod commands;
 pub mod diagnostic;
 pub mod digest;
+pub mod error;
+pub mod event;
+pub mod process;
+pub mod project;
 pub mod reapi;
 pub mod runner;
 pub mod schedule;
+pub mod store;
 pub mod trace;
 pub mod words;
+pub mod yaml;

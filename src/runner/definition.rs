@@ -214,6 +214,8 @@ pub struct Step {
     pub language: Language,
     /// How long it may take.
     pub timeout: Option<Duration>,
+    /// The line of the card that it stands in, where it is a code block.
+    pub line: Option<u32>,
 }
 
 /// One check.
@@ -431,7 +433,7 @@ impl<'de> Deserialize<'de> for Step {
                 name: fields.name,
                 run: fields.run,
                 timeout: fields.timeout.map(|span| span.0),
-                language: Language::Bash,
+                ..Step::default()
             },
         })
     }
@@ -452,7 +454,7 @@ impl<'de> Deserialize<'de> for Check {
                     name: fields.name,
                     run: fields.run,
                     timeout: fields.timeout.map(|span| span.0),
-                    language: Language::Bash,
+                    ..Step::default()
                 },
                 show: fields.show,
                 always: fields.always,

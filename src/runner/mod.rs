@@ -13,3 +13,4 @@ pub mod parameters;
 pub mod tools;
 pub mod units;
 pub mod value;
+pub mod work;

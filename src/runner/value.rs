@@ -77,6 +77,26 @@ impl Value {
     }
 }
 
+impl From<serde_yaml::Value> for Value {
+    /// Takes a decoded value as it is; a caller that has the text and needs it
+    /// as written decodes with [`Value::from_yaml`].
+    fn from(value: serde_yaml::Value) -> Value {
+        use serde_yaml::Value as Yaml;
+        match value {
+            Yaml::Null => Value::Null,
+            Yaml::Bool(bool) => Value::Bool(bool),
+            Yaml::Number(number) => Value::Number(number.to_string()),
+            Yaml::String(text) => Value::Text(text),
+            Yaml::Sequence(items) => Value::List(items.into_iter().map(Value::from).collect()),
+            Yaml::Mapping(map) => {
+                let entry = |(key, value)| Some((Value::from(key).scalar()?, Value::from(value)));
+                Value::Map(map.into_iter().filter_map(entry).collect())
+            }
+            Yaml::Tagged(tagged) => Value::from(tagged.value),
+        }
+    }
+}
+
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
