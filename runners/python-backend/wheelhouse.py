@@ -10,17 +10,23 @@ parameters = json.loads(os.environ["WITH"])
 
 
 def exported(lock):
-    """The lock as a list of hashed requirements. Markers are kept, in-tree packages are left out."""
+    """The lock as a list of hashed requirements, in-tree packages left out; comments below each say who asked for it."""
     if lock.name != "uv.lock":
         return lock.read_text("utf-8")
-    export = ["uv", "export", "--offline", "--frozen", "--no-dev", "--no-emit-workspace", "--no-header", "--no-annotate"]
+    export = ["uv", "export", "--offline", "--frozen", "--no-dev", "--no-emit-workspace", "--no-header"]
     return subprocess.run(export, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def requirements(text):
-    """Each requirement with its continuation lines, without comments."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return re.split(r"(?<!\\)\n", "\n".join(lines))
+    """Each requirement with its continuation lines: {text: who asked for it}."""
+    found = {}
+    for block in re.split(r"\n(?=\S)", re.sub(r"(?m)^#.*\n", "", text)):
+        lines = [line for line in block.splitlines() if line.strip()]
+        asked = " ".join(line.strip(" #") for line in lines if line.lstrip().startswith("#"))
+        kept = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+        if kept:
+            found[kept.rstrip(" \\")] = asked.removeprefix("via ")
+    return found
 
 
 def name(requirement):
@@ -31,11 +37,18 @@ lock = next((path for path in map(pathlib.Path, parameters["lock"]) if path.exis
 if lock is None:
     sys.exit(f"no lock of the dependencies: none of {', '.join(parameters['lock'])} is there")
 left_out = {name(text) for text in parameters["without"]}
-wanted = [text for text in requirements(exported(lock)) if name(text) not in left_out] + parameters["requirements"]
+locked = {text: asked for text, asked in requirements(exported(lock)).items() if name(text) not in left_out}
 listed = pathlib.Path(os.environ["TMPDIR"], "requirements.txt")
-listed.write_text("\n".join(wanted) + "\n", "utf-8")
+listed.write_text("\n".join([*locked, *parameters["requirements"]]) + "\n", "utf-8")
 # The list is closed, so nothing is resolved; sources are refused, since building one would run its code.
 download = ["pip", "download", "--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:"]
 if parameters["python"]:
     download += ["--python-version", str(parameters["python"])]
-sys.exit(subprocess.run([*download, "--dest", os.environ["OUT"], "--requirement", str(listed)]).returncode)
+download += ["--dest", os.environ["OUT"], "--requirement", str(listed)]
+log = subprocess.run(download, stderr=subprocess.PIPE, text=True)
+print(log.stderr, end="", file=sys.stderr)
+if log.returncode:
+    for text, asked in locked.items():
+        if re.search(rf"(?i)\b{re.escape(re.match(r'[^ ;]+', text)[0])}(?![\w.])", log.stderr):
+            print(f"{text.split()[0]}: listed in {lock}" + (f", asked for by {asked}" if asked else ""), file=sys.stderr)
+    sys.exit(f"the locked wheels of {lock} could not all be fetched")
