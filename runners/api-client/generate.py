@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,14 @@ def configured(client):
     return copy
 
 
+def complaint(generator, spec, log):
+    """The generator's log without its stack traces and repetitions, and the place that it names."""
+    lines = [line for line in log.splitlines() if not re.match(r"\s+(at \w|\.\.\. \d)|\[main\] INFO", line)]
+    place = re.search(r"line:? (\d+), column:? (\d+)", log)
+    where = f"{spec}:{place[1]}:{place[2]}" if place else spec
+    return "\n".join([*dict.fromkeys(lines), f"the {generator} client could not be generated from `{where}`"])
+
+
 def keep(client, into):
     for name in client.get("keep", []):
         shutil.copyfile(pathlib.Path(client.get("mount", "."), name), into / name)
@@ -34,10 +43,10 @@ def generate(client, spec):
         [*command, "-c", str(configured(client)), *client.get("options", [])],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        text=True,
     )
     if log.returncode:
-        sys.stderr.buffer.write(log.stdout)
-        sys.exit(f"the {client['generator']} client could not be generated from `{spec}`")
+        sys.exit(complaint(client["generator"], spec, log.stdout))
     for name in [*LEFT_OVERS, *client.get("drop", [])]:
         path = into / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
