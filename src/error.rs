@@ -83,7 +83,11 @@ impl Error {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.into();
-        move |source| Error::Disk { doing, path, source }
+        move |source| Error::Disk {
+            doing,
+            path,
+            source,
+        }
     }
 
     /// The exit code.

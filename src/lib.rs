@@ -8,7 +8,6 @@ pub mod commands;
 pub mod diagnostic;
 pub mod digest;
 pub mod error;
-pub mod event;
 pub mod process;
 pub mod project;
 pub mod reapi;

@@ -13,4 +13,3 @@ pub mod parameters;
 pub mod tools;
 pub mod units;
 pub mod value;
-pub mod work;
