@@ -1,1 +1,28 @@
-//! (being written)
+//! Starting, watching and ending processes.
+//!
+//! `Keeper` is all that the engine sees: it asks for an `Execution` and gets
+//! an `Outcome` when no process of it is left. Three kinds of processes carry
+//! it: the engine (`client`), which never forks; the keeper (`keeper`), which
+//! forks reapers; and the reapers (`reaper`), which start one execution at a
+//! time and own everything below themselves. They speak in frames (`wire`,
+//! `pass`). What an execution may touch is `isolation`, what this kernel can
+//! do about it `kernel`. Nothing here knows of cards, runners or the store.
+
+mod client;
+mod family;
+mod isolation;
+pub mod keeper;
+mod kernel;
+mod mask;
+mod outcome;
+mod pass;
+mod reaper;
+mod rules;
+mod sys;
+mod wire;
+
+pub use client::{Execution, GRACE, Keeper, Running, Stopper};
+pub use isolation::{ActionPaths, Isolation};
+pub use kernel::Kernel;
+pub use mask::SHORTEST_SECRET;
+pub use outcome::{Exit, NotStarted, Outcome, Stage};

@@ -1,0 +1,372 @@
+//! A reaper: it starts one execution at a time, and answers when nothing of
+//! it is left.
+//!
+//! The keeper forks one for each execution that runs at once, and the engine
+//! uses them again and again, so a reaper costs an execution nothing. It is a
+//! child subreaper: see `family` for why all that it finds below itself belongs
+//! to its execution. The execution's output goes through a pipe and the
+//! reaper into the log, not straight into the file: a program that opens
+//! `/dev/stderr` anew would truncate a file, and secrets are masked on the way.
+//!
+//! The rule for what the leader leaves behind: processes that are still there
+//! when it ends have `SETTLE` to end by themselves (a `tee` that writes its
+//! last lines), then they are killed. After a request to terminate they have
+//! until the request to kill. When the engine is gone all is killed at once.
+//! What can't be killed (a process of another user, or one that hangs in the
+//! kernel) is given up after `GIVE_UP`; the reaper takes nothing new then.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, ErrorKind, PipeReader, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::mask::Mask;
+use super::outcome::Stage;
+use super::sys::{self, Namespaces, Plan, Stack, Waited};
+use super::wire::{Ending, Finished, Request, Start, read_body};
+use super::{family, pass, rules};
+
+const SETTLE: Duration = Duration::from_millis(200);
+const GIVE_UP: Duration = Duration::from_secs(5);
+const CHUNK: usize = 64 * 1024;
+
+/// A pipe that has a byte whenever a child has ended.
+pub(super) struct EndedChildren(
+    PipeReader,
+    #[expect(dead_code, reason = "the handler writes to it")] OwnedFd,
+);
+
+impl EndedChildren {
+    /// From now on this process is told here.
+    pub(super) fn watch() -> io::Result<EndedChildren> {
+        let (read, write) = io::pipe()?;
+        fcntl_setfl(&read, OFlags::NONBLOCK)?;
+        fcntl_setfl(&write, OFlags::NONBLOCK)?;
+        sys::tell_ended_children(write.as_fd());
+        Ok(EndedChildren(read, write.into()))
+    }
+
+    /// Takes what was told. Children must be waited for after this, not before.
+    pub(super) fn clear(&mut self) {
+        while self.0.read(&mut [0; 64]).is_ok_and(|count| count == 64) {}
+    }
+}
+
+impl AsFd for EndedChildren {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Serves the engine on `socket` until it closes.
+pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
+    let mut ended = EndedChildren::watch()?;
+    let mut stack = Stack::new();
+    loop {
+        let mut header = [0; 4];
+        let (count, output) = pass::receive(socket, &mut header)?;
+        if count == 0 {
+            return Ok(());
+        }
+        let request = Request::decode(&read_body(socket, header, count)?)?;
+        // A request to stop may come when the execution is over already.
+        let Request::Start(start) = request else {
+            continue;
+        };
+        let output = output.ok_or(ErrorKind::InvalidData)?;
+        let finished = match Run::start(socket, &mut ended, &mut stack, &start, output) {
+            Ok(run) => run.watch(),
+            Err((stage, error)) => Finished::not_started(stage, error, true),
+        };
+        // The engine may be gone; the next receive tells.
+        let _ = (&mut &*socket).write_all(&finished.encode());
+        if !finished.reusable {
+            while family::kill_children(&[]) {
+                sys::wait_readable([Some(ended.as_fd())], Some(GIVE_UP));
+                ended.clear();
+                while matches!(sys::wait_any(), Waited::Ended(_)) {}
+            }
+            return Ok(());
+        }
+    }
+}
+
+/// What is being waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The leader's end.
+    Running,
+    /// The end of what the leader left, by itself.
+    Settling(Instant),
+    /// The end of everything, after it was asked.
+    Terminating,
+    /// The end of everything, after it was killed.
+    Killing(Instant),
+}
+
+/// One execution.
+struct Run<'a> {
+    socket: &'a UnixStream,
+    ended: &'a mut EndedChildren,
+    log: Log,
+    /// Until it has ended.
+    leader: Option<Pid>,
+    phase: Phase,
+    began: Instant,
+    finished: Finished,
+    engine_gone: bool,
+}
+
+impl<'a> Run<'a> {
+    fn start(
+        socket: &'a UnixStream,
+        ended: &'a mut EndedChildren,
+        stack: &mut Stack,
+        start: &Start,
+        output: OwnedFd,
+    ) -> Result<Run<'a>, (Stage, i32)> {
+        let (log, input) =
+            Log::new(output, &start.mask).map_err(|error| (Stage::Output, number(&error)))?;
+        let ruleset = match &start.isolation {
+            None => None,
+            Some(isolation) => {
+                rules::ruleset(isolation).map_err(|_| (Stage::Isolate, libc::EINVAL))?
+            }
+        };
+        let namespaces = start
+            .isolation
+            .as_ref()
+            .filter(|isolation| isolation.private_network && !isolation.network);
+        let namespaces = namespaces.map(|_| Namespaces::new());
+        let began = Instant::now();
+        let plan = Plan {
+            programs: &candidates(start),
+            argv: &start.argv,
+            env: &start.env,
+            cwd: &start.cwd,
+            output: input.as_fd(),
+            ruleset: ruleset.as_ref().map(AsFd::as_fd),
+            namespaces: namespaces.as_ref(),
+        };
+        let leader = sys::spawn(&plan, stack)?;
+        Ok(Run {
+            socket,
+            ended,
+            log,
+            leader: Some(leader),
+            phase: Phase::Running,
+            began,
+            finished: Finished {
+                // What is said of a leader that could not be killed.
+                ending: Ending::Signal(libc::SIGKILL),
+                wall: Duration::ZERO,
+                cpu: Duration::ZERO,
+                max_rss: 0,
+                strays: 0,
+                output_error: 0,
+                reusable: true,
+            },
+            engine_gone: false,
+        })
+    }
+
+    fn watch(mut self) -> Finished {
+        while self.reap() {
+            self.advance();
+            if !self.finished.reusable {
+                break;
+            }
+            self.wait();
+        }
+        self.log.drain();
+        self.finished.output_error = self.log.error;
+        self.finished
+    }
+
+    /// Takes all that has ended; says whether there is a child left.
+    fn reap(&mut self) -> bool {
+        loop {
+            let ended = match sys::wait_any() {
+                Waited::Childless => return false,
+                Waited::Running => return true,
+                Waited::Ended(ended) => ended,
+            };
+            self.finished.cpu += ended.cpu;
+            self.finished.max_rss = self.finished.max_rss.max(ended.max_rss);
+            if Some(ended.pid) == self.leader {
+                self.leader = None;
+                // Without subreapers nothing else is found below this process.
+                #[cfg(not(target_os = "linux"))]
+                let _ = kill_process_group(ended.pid, Signal::KILL);
+                self.finished.wall = self.began.elapsed();
+                self.finished.ending = match ended.status {
+                    Ok(code) => Ending::Code(code),
+                    Err(signal) => Ending::Signal(signal),
+                };
+            } else if matches!(self.phase, Phase::Killing(_)) && ended.status == Err(libc::SIGKILL)
+            {
+                self.finished.strays += 1;
+            }
+        }
+    }
+
+    /// Goes to the next phase if it is time.
+    fn advance(&mut self) {
+        let now = Instant::now();
+        match self.phase {
+            Phase::Running if self.leader.is_none() => self.phase = Phase::Settling(now + SETTLE),
+            Phase::Settling(until) if now >= until => self.phase = Phase::Killing(now + GIVE_UP),
+            _ => {}
+        }
+        if let Phase::Killing(until) = self.phase {
+            if let Some(leader) = self.leader {
+                let _ = kill_process_group(leader, Signal::KILL);
+            }
+            family::kill_children(&[]);
+            if now >= until {
+                self.finished.reusable = false;
+            }
+        }
+    }
+
+    fn wait(&mut self) {
+        let timeout = match self.phase {
+            Phase::Running | Phase::Terminating => None,
+            Phase::Settling(until) => Some(until.saturating_duration_since(Instant::now())),
+            // What was a grandchild may be a child by then.
+            Phase::Killing(_) => Some(Duration::from_millis(10)),
+        };
+        let socket = (!self.engine_gone).then_some(self.socket.as_fd());
+        let pipe = self.log.pipe.as_ref().map(AsFd::as_fd);
+        let [ended, request, output] =
+            sys::wait_readable([Some(self.ended.as_fd()), socket, pipe], timeout);
+        if output {
+            self.log.take();
+        }
+        if ended {
+            self.ended.clear();
+        }
+        if request {
+            self.obey();
+        }
+    }
+
+    fn obey(&mut self) {
+        let request = read_body(self.socket, [0; 4], 0).and_then(|body| Request::decode(&body));
+        match request {
+            Ok(Request::Terminate) => {
+                if !matches!(self.phase, Phase::Killing(_)) {
+                    self.phase = Phase::Terminating;
+                }
+                family::terminate(self.leader);
+            }
+            Ok(Request::Kill) => self.phase = Phase::Killing(Instant::now() + GIVE_UP),
+            Ok(Request::Start(_)) | Err(_) => {
+                self.engine_gone = true;
+                self.phase = Phase::Killing(Instant::now() + GIVE_UP);
+            }
+        }
+    }
+}
+
+/// The paths that may be the program: itself if it has a slash, else its name in each folder of the `PATH` that
+/// the execution is given (execvp(3)).
+fn candidates(start: &Start) -> Vec<CString> {
+    let Some(program) = start.argv.first() else {
+        return Vec::new();
+    };
+    let name = program.as_bytes();
+    if name.contains(&b'/') {
+        return vec![program.clone()];
+    }
+    let path = start
+        .env
+        .iter()
+        .find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="))
+        .unwrap_or_default();
+    path.split(|byte| *byte == b':')
+        .filter(|folder| !folder.is_empty() && !name.is_empty())
+        .filter_map(|folder| CString::new([folder, b"/", name].concat()).ok())
+        .collect()
+}
+
+fn number(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// The way of the output: a pipe, a mask, a file.
+struct Log {
+    /// Until all its writers have closed it.
+    pipe: Option<PipeReader>,
+    mask: Mask,
+    file: File,
+    /// The error number of the first write that failed. The pipe is read on, so that nobody waits for it.
+    error: i32,
+    chunk: Vec<u8>,
+}
+
+impl Log {
+    fn new(output: OwnedFd, secrets: &[Vec<u8>]) -> io::Result<(Log, OwnedFd)> {
+        let (pipe, input) = io::pipe()?;
+        fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+        let log = Log {
+            pipe: Some(pipe),
+            mask: Mask::new(secrets),
+            file: output.into(),
+            error: 0,
+            chunk: Vec::new(),
+        };
+        Ok((log, input.into()))
+    }
+
+    /// Takes what is there, up to a chunk; says whether there may be more.
+    fn take(&mut self) -> bool {
+        let Some(pipe) = &mut self.pipe else {
+            return false;
+        };
+        self.chunk.resize(CHUNK, 0);
+        match pipe.read(&mut self.chunk) {
+            Ok(0) => {
+                self.pipe = None;
+                false
+            }
+            Ok(count) => {
+                self.write(count);
+                true
+            }
+            Err(error) => error.kind() == ErrorKind::Interrupted,
+        }
+    }
+
+    fn write(&mut self, count: usize) {
+        let mut masked = Vec::new();
+        let bytes = if self.mask.is_empty() {
+            &self.chunk[..count]
+        } else {
+            self.mask.push(&self.chunk[..count], &mut masked);
+            &masked
+        };
+        write_log(&self.file, &mut self.error, bytes);
+    }
+
+    /// Takes the rest. A process outside that holds the pipe, since somebody passed it on, is not waited for.
+    fn drain(&mut self) {
+        while self.take() {}
+        let mut rest = Vec::new();
+        self.mask.finish(&mut rest);
+        write_log(&self.file, &mut self.error, &rest);
+    }
+}
+
+fn write_log(mut file: &File, error: &mut i32, bytes: &[u8]) {
+    if *error == 0
+        && let Err(failure) = file.write_all(bytes)
+    {
+        *error = number(&failure);
+    }
+}
