@@ -186,7 +186,7 @@ impl std::fmt::Display for ToolLock {
                         quoted(&file.version),
                         quoted(&file.name),
                         at.unwrap_or_default(),
-                        quoted(&file.sha256),
+                        file.sha256,
                         file.size
                     )?;
                 }

@@ -14,7 +14,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zip::ZipArchive;
 
-use crate::digest::Digest;
 use crate::runner::payload::Payload;
 
 /// What a wheel's file name says: `PROJECT-VERSION(-BUILD)-PYTHON-ABI-PLATFORM.whl`.
@@ -227,7 +226,7 @@ fn console_scripts(text: &str) -> BTreeMap<String, String> {
 
 /// A digest as RECORD writes it.
 #[cfg(test)]
-pub(crate) fn record_hash(digest: Digest) -> String {
+pub(crate) fn record_hash(digest: crate::digest::Digest) -> String {
     format!("sha256={}", URL_SAFE_NO_PAD.encode(digest.hash))
 }
 
@@ -235,6 +234,7 @@ pub(crate) fn record_hash(digest: Digest) -> String {
 #[expect(clippy::unwrap_used, reason = "tests")]
 pub(crate) mod tests {
     use super::*;
+    use crate::digest::Digest;
     use std::io::{Cursor, Write};
     use zip::write::SimpleFileOptions;
 
@@ -246,7 +246,9 @@ pub(crate) mod tests {
             .iter()
             .map(|(name, mode, text)| ((*name).to_owned(), *mode, (*text).to_owned()))
             .collect();
-        all.push((format!("{info}/METADATA"), 0o644, meta));
+        if !files.iter().any(|(name, ..)| name.ends_with("/METADATA")) {
+            all.push((format!("{info}/METADATA"), 0o644, meta));
+        }
         all.push((
             format!("{info}/WHEEL"),
             0o644,
