@@ -9,7 +9,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer};
 
-use super::tools::ToolSpec;
+use super::tools::{self, ToolSpec};
 use super::units;
 use super::value::Value;
 
@@ -23,7 +23,8 @@ pub struct Definition {
     #[serde(deserialize_with = "skipped")]
     pub with: IndexMap<String, Value>,
     /// Tools by name, in the order of PATH.
-    pub tools: IndexMap<String, Option<ToolSpec>>,
+    #[serde(deserialize_with = "tools::deserialize_tools")]
+    pub tools: IndexMap<String, ToolSpec>,
     /// Variables of steps and checks.
     pub env: IndexMap<String, String>,
     /// Variables that reach the steps and never a key.
@@ -122,13 +123,6 @@ impl Definition {
         } else {
             Kind::Hand
         }
-    }
-
-    /// The declaration of each tool, in order.
-    pub fn tool_specs(&self) -> impl Iterator<Item = (&str, ToolSpec)> {
-        self.tools
-            .iter()
-            .map(|(name, spec)| (name.as_str(), spec.clone().unwrap_or_default()))
     }
 
     /// Whether something in it opens the isolation up, so that its result must

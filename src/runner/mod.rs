@@ -2,14 +2,29 @@
 //!
 //! A runner is a file in `runners/` or a part of a card; nothing about any of
 //! them is built into the program. This module reads them ([`definition`]),
-//! gives their parameters values ([`parameters`]), and says which files they
-//! read ([`inputs`]). It knows nothing of the store or of processes.
+//! gives their parameters values ([`parameters`]), says which files they read
+//! ([`inputs`]), and has their tools ([`tools`]) and sources.
 
+pub(crate) mod archives;
+pub mod client;
 pub mod definition;
 pub mod glob;
 pub mod inputs;
+pub(crate) mod launcher;
 pub mod listing;
+pub mod lock;
+pub(crate) mod npm;
 pub mod parameters;
+pub(crate) mod payload;
+pub mod pin;
+pub mod platform;
+pub mod provision;
+pub(crate) mod pypi;
+pub(crate) mod tarball;
 pub mod tools;
+pub mod tree_home;
 pub mod units;
+pub(crate) mod unpack;
 pub mod value;
+pub mod version;
+pub(crate) mod wheel;

@@ -1,0 +1,273 @@
+//! Provisions tools: from the lock to a tree in the store.
+//!
+//! A tree that is there is used; one that is not is downloaded by the hashes of
+//! the lock, unpacked, and must come out as the very tree that the lock names. Two
+//! processes that need one tool make it once. Only what is asked for is made, but
+//! an npm tool brings the tool of the project that has `npm`, where there is one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use crate::digest::Digest;
+use crate::runner::archives::Archives;
+use crate::runner::client::{Failed, UserEnvironment};
+use crate::runner::lock::{LockedFile, LockedPackage, ToolLock};
+use crate::runner::npm::Npm;
+use crate::runner::platform::Platform;
+use crate::runner::pypi::Pip;
+use crate::runner::tools::{Declared, Package, ToolError, ToolFault};
+use crate::runner::tree_home::TreeHome;
+use crate::runner::unpack::unpack;
+
+/// How many tools are downloaded and unpacked at once.
+pub(crate) const AT_ONCE: usize = 4;
+
+/// A provisioned tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provisioned {
+    /// The tool's name.
+    pub name: String,
+    /// The digest of its tree.
+    pub digest: Digest,
+    /// The tree's folder in the store.
+    pub tree: PathBuf,
+}
+
+/// What provisioning is doing, for the one who waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToolProgress {
+    /// Archives of a tool are downloaded: its name, how many, their bytes.
+    Downloading(String, usize, u64),
+    /// The archives are unpacked.
+    Unpacking(String),
+    /// The tree is in the store.
+    Provisioned(String),
+}
+
+/// Makes tools from a lock.
+pub struct Provisioner<'a> {
+    home: &'a dyn TreeHome,
+    lock: &'a ToolLock,
+    all: &'a [Declared<'a>],
+    user: &'a UserEnvironment,
+    platform: Option<Platform>,
+    progress: &'a (dyn Fn(ToolProgress) + Sync),
+    pip: Mutex<Option<Arc<Pip>>>,
+}
+
+impl<'a> Provisioner<'a> {
+    /// Makes tools of this machine's platform. `all` are the tools of the whole
+    /// project, in which one that brings `npm` is looked for.
+    pub fn new(
+        home: &'a dyn TreeHome,
+        lock: &'a ToolLock,
+        all: &'a [Declared<'a>],
+        user: &'a UserEnvironment,
+        progress: &'a (dyn Fn(ToolProgress) + Sync),
+    ) -> Self {
+        Provisioner {
+            home,
+            lock,
+            all,
+            user,
+            platform: Platform::current(),
+            progress,
+            pip: Mutex::new(None),
+        }
+    }
+
+    /// Provisions one tool, if it is not there; `None` for one without a package.
+    ///
+    /// # Errors
+    ///
+    /// It is not locked, can't be downloaded, or is not what the lock says.
+    pub fn tree(&self, declared: &Declared<'_>) -> Result<Option<Provisioned>, ToolError> {
+        let fault = |fault| declared.error(fault);
+        let Some(package) = declared.spec.package().map_err(fault)? else {
+            return Ok(None);
+        };
+        let platform = self.platform.ok_or_else(|| {
+            fault(ToolFault::NoPlatform(format!(
+                "{} {}",
+                std::env::consts::OS,
+                std::env::consts::ARCH
+            )))
+        })?;
+        let Some((digest, locked)) = self.lock.find(declared, platform)? else {
+            return Ok(None);
+        };
+        let provisioned = |tree| Provisioned {
+            name: declared.name.to_owned(),
+            digest,
+            tree,
+        };
+        let there = || {
+            self.home
+                .tree(&digest)
+                .map_err(ToolFault::disk("looking for the tree in the store"))
+        };
+        if let Some(tree) = there().map_err(fault)? {
+            return Ok(Some(provisioned(tree)));
+        }
+        // npm's own tool is made before this one's lock is taken: no two locks are ever held.
+        let npm = match package {
+            Package::Npm(..) => Some(self.npm()?.map_err(fault)?),
+            Package::Pypi(..) => None,
+        };
+        let _alone = self
+            .home
+            .lock(&format!("tool-{}", digest.hex()))
+            .map_err(|error| fault(ToolFault::disk("locking the tool")(error)))?;
+        if let Some(tree) = there().map_err(fault)? {
+            return Ok(Some(provisioned(tree)));
+        }
+        self.make(declared, &package, locked, npm.as_ref(), digest)
+            .map_err(fault)?;
+        match there().map_err(fault)? {
+            Some(tree) => Ok(Some(provisioned(tree))),
+            None => Err(fault(ToolFault::disk("looking for the tree in the store")(
+                std::io::ErrorKind::NotFound.into(),
+            ))),
+        }
+    }
+
+    /// Provisions tools, some at once; the results are in the order of `wanted`.
+    pub fn trees(&self, wanted: &[Declared<'_>]) -> Vec<Result<Option<Provisioned>, ToolError>> {
+        at_once(wanted, |declared| self.tree(declared))
+    }
+
+    /// The npm to ask: of the tool of this project that brings it, else the user's.
+    pub(crate) fn npm(&self) -> Result<Result<Npm, ToolFault>, ToolError> {
+        for declared in npm_tools(self.all) {
+            if let Some(provisioned) = self.tree(declared)? {
+                return Ok(Ok(Npm::of_tree(&provisioned.tree.join("bin"), self.user)));
+            }
+        }
+        Ok(Npm::find(self.user))
+    }
+
+    /// The user's pip, looked for once.
+    pub(crate) fn pip(&self) -> Result<Arc<Pip>, ToolFault> {
+        let mut pip = self.pip.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pip) = &*pip {
+            return Ok(Arc::clone(pip));
+        }
+        let scratch = self
+            .home
+            .scratch()
+            .map_err(ToolFault::disk("making a temporary folder in the store"))?;
+        let found = Arc::new(Pip::find(self.user, &scratch)?);
+        *pip = Some(Arc::clone(&found));
+        Ok(found)
+    }
+
+    fn make(
+        &self,
+        declared: &Declared<'_>,
+        package: &Package<'_>,
+        locked: &LockedPackage,
+        npm: Option<&Npm>,
+        wanted: Digest,
+    ) -> Result<(), ToolFault> {
+        let name = || declared.name.to_owned();
+        let scratch = self.scratch()?;
+        let folder = scratch.path().join("archives");
+        fs::create_dir(&folder).map_err(ToolFault::disk("making a folder for downloads"))?;
+        let bytes = locked.files.iter().map(|file| file.size).sum();
+        (self.progress)(ToolProgress::Downloading(name(), locked.files.len(), bytes));
+        self.download(package, &locked.files, npm, &folder)?;
+        (self.progress)(ToolProgress::Unpacking(name()));
+        let archives = Archives::read(&folder).map_err(ToolFault::disk("hashing downloads"))?;
+        let root = scratch.path().join("tree");
+        unpack(package, &locked.files, &archives, &declared.spec.bin, &root)?;
+        let found = self
+            .home
+            .adopt(&root)
+            .map_err(ToolFault::disk("storing the tree"))?;
+        if found != wanted {
+            return Err(ToolFault::OtherTree { wanted, found });
+        }
+        (self.progress)(ToolProgress::Provisioned(name()));
+        Ok(())
+    }
+
+    /// A folder of its own, gone when dropped.
+    pub(crate) fn scratch(&self) -> Result<tempfile::TempDir, ToolFault> {
+        self.home
+            .scratch()
+            .and_then(|folder| tempfile::Builder::new().prefix("tool-").tempdir_in(folder))
+            .map_err(ToolFault::disk("making a temporary folder in the store"))
+    }
+
+    /// Downloads locked files by their hashes.
+    pub(crate) fn download(
+        &self,
+        package: &Package<'_>,
+        files: &[LockedFile],
+        npm: Option<&Npm>,
+        folder: &Path,
+    ) -> Result<(), ToolFault> {
+        match (package, npm) {
+            (Package::Pypi(..), _) => {
+                let pip = self.pip()?;
+                pip.fetch(files, folder)
+                    .map_err(|failed| refused(package, failed))
+            }
+            (Package::Npm(..), Some(npm)) => {
+                let wanted = files
+                    .iter()
+                    .map(|file| (file.project.as_str(), file.version.as_str()));
+                npm.fetch(wanted, folder)
+                    .map_err(|failed| refused(package, failed))
+            }
+            (Package::Npm(..), None) => Err(ToolFault::NoClient(
+                "BUG: an npm package without npm".to_owned(),
+            )),
+        }
+    }
+}
+
+pub(crate) fn refused(package: &Package<'_>, failed: Failed) -> ToolFault {
+    let (client, text) = match package {
+        Package::Pypi(text, ..) => ("pip", text),
+        Package::Npm(text, ..) => ("npm", text),
+    };
+    ToolFault::Refused {
+        client,
+        package: (*text).to_owned(),
+        said: failed.said,
+    }
+}
+
+/// The tools of a project that bring `npm` from a Python package.
+fn npm_tools<'a>(all: &'a [Declared<'a>]) -> impl Iterator<Item = &'a Declared<'a>> {
+    all.iter()
+        .filter(|declared| declared.spec.pypi.is_some() && declared.spec.bin.contains_key("npm"))
+}
+
+/// Does `work` for each item, at most [`AT_ONCE`] at a time, and keeps their order.
+pub(crate) fn at_once<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(items.len()) {
+            scope.spawn(|| {
+                while let Some((index, item)) = {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    items.get(index).map(|item| (index, item))
+                } {
+                    let result = work(item);
+                    done.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((index, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
