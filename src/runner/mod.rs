@@ -9,6 +9,7 @@ pub(crate) mod archives;
 pub mod client;
 pub mod definition;
 pub mod glob;
+pub mod host;
 pub mod inputs;
 pub(crate) mod launcher;
 pub mod listing;
