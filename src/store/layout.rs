@@ -1,0 +1,244 @@
+//! Where everything lies in a store's folder, and what may be opened as one.
+//!
+//! The parts that work trees share are `trees segments locks caches tmp`; a
+//! work tree's own are `artifacts logs records.jsonl` (see `local`). Both are
+//! usually one folder, `.mikado`. The `format` file guards against a newer
+//! mikado, and against a folder that is no store at all.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::error::{During as _, StoreError};
+
+/// The format that this version reads and writes.
+const FORMAT: u64 = 1;
+
+/// The folders of a store that are made when it is opened.
+const FOLDERS: [&str; 6] = ["trees", "trees/.used", "segments", "locks", "caches", "tmp"];
+
+/// What else may lie in a folder that has no `format` file yet.
+const KNOWN: [&str; 4] = ["artifacts", "logs", "records.jsonl", "format"];
+
+/// The paths of a store.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// The store's folder, absolute.
+    pub(super) root: PathBuf,
+    /// One folder an artifact, named by the digest of its root `Directory`.
+    pub(super) trees: PathBuf,
+    /// One empty file a tree; its time is when the tree was last used.
+    pub(super) used: PathBuf,
+    /// The append-only files of small records.
+    pub(super) segments: PathBuf,
+    /// Lock files.
+    pub(super) locks: PathBuf,
+    /// Folders that outlive runs and are never part of a key.
+    pub(super) caches: PathBuf,
+    /// Scratch folders, one a process.
+    pub(super) tmp: PathBuf,
+    /// Whether this process may write here.
+    pub(super) writable: bool,
+}
+
+impl Layout {
+    /// Makes what is missing in `root`, and checks that it is a store that
+    /// this version understands.
+    pub(super) fn open(root: &Path) -> Result<Layout, StoreError> {
+        let root = std::path::absolute(root).during("find the store", root)?;
+        let known = read_format(&root)?;
+        if known.is_none() {
+            refuse_foreign(&root)?;
+        }
+        let writable = match prepare(&root, known.is_none()) {
+            Ok(()) => true,
+            // Reading is all that is left, and enough for a store that exists.
+            Err(StoreError::Io { source, .. }) if known.is_some() && is_refusal(&source) => false,
+            Err(error) => return Err(error),
+        };
+        Ok(Layout {
+            trees: root.join("trees"),
+            used: root.join("trees/.used"),
+            segments: root.join("segments"),
+            locks: root.join("locks"),
+            caches: root.join("caches"),
+            tmp: root.join("tmp"),
+            root,
+            writable,
+        })
+    }
+
+    /// The error for a write where only reading is possible, or nothing.
+    pub(super) fn writable(&self, doing: &'static str) -> Result<(), StoreError> {
+        if self.writable {
+            return Ok(());
+        }
+        Err(StoreError::ReadOnly {
+            doing,
+            path: self.root.clone(),
+        })
+    }
+}
+
+/// Whether the system refused for want of permission, not for a fault.
+pub(super) fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+/// The number in the `format` file, or `None` where there is no such file.
+fn read_format(root: &Path) -> Result<Option<u64>, StoreError> {
+    let path = root.join("format");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).during("read", &path),
+    };
+    // An empty file is what a crash between creating and writing leaves.
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.trim().parse() {
+        Ok(found) if found > FORMAT => Err(StoreError::NewerFormat {
+            path: root.to_owned(),
+            found,
+            known: FORMAT,
+        }),
+        Ok(found) => Ok(Some(found)),
+        Err(_) => Err(StoreError::OddFormat {
+            path,
+            found: text.chars().take(20).collect(),
+        }),
+    }
+}
+
+/// Refuses a folder that holds what no store holds, since collection and
+/// clean-up delete in there.
+fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).during("read the folder", root),
+    };
+    for entry in entries {
+        let name = entry.during("read the folder", root)?.file_name();
+        let name = name.to_string_lossy();
+        let ours = FOLDERS.contains(&&*name) || KNOWN.contains(&&*name) || name.starts_with('.');
+        if !ours {
+            return Err(StoreError::NoStore {
+                path: root.to_owned(),
+                found: name.into_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Makes the folders, and where the store is new its two files.
+fn prepare(root: &Path, new: bool) -> Result<(), StoreError> {
+    ensure_folder(root)?;
+    for folder in FOLDERS {
+        ensure_folder(&root.join(folder))?;
+    }
+    ignore_in_git(root)?;
+    if new {
+        write_whole(&root.join("format"), format!("{FORMAT}\n").as_bytes())?;
+    }
+    // A file system that was mounted read-only has all folders already.
+    let lock = root.join("locks/segments");
+    fs::File::options()
+        .create(true)
+        .append(true)
+        .open(&lock)
+        .during("write", &lock)?;
+    Ok(())
+}
+
+/// Makes a folder and its parents, where they are missing.
+pub(super) fn ensure_folder(path: &Path) -> Result<(), StoreError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(path).during("make the folder", path)
+}
+
+/// Writes the `.gitignore` that hides the folder, where there is none.
+pub(super) fn ignore_in_git(root: &Path) -> Result<(), StoreError> {
+    let path = root.join(".gitignore");
+    if path.exists() {
+        return Ok(());
+    }
+    write_whole(&path, b"*\n")
+}
+
+/// Writes a small file so that nobody ever sees a part of it.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(path);
+    let mut file = temporary(folder).during("write", path)?;
+    file.write_all(bytes).during("write", path)?;
+    file.as_file().sync_all().during("write", path)?;
+    file.persist(path)
+        .map_err(|e| e.error)
+        .during("write", path)?;
+    Ok(())
+}
+
+/// A file that has no name to keep yet. Others may read it as far as the
+/// umask allows, so that users can share a store.
+pub(super) fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_folder_becomes_a_store_that_git_ignores() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("a b/ä");
+        assert!(Layout::open(&root).unwrap().writable);
+        assert_eq!(fs::read_to_string(root.join(".gitignore")).unwrap(), "*\n");
+        assert_eq!(fs::read_to_string(root.join("format")).unwrap(), "1\n");
+        assert!(Layout::open(&root).unwrap().writable);
+    }
+
+    #[test]
+    fn newer_format_is_refused_with_both_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("format"), "7\n").unwrap();
+        let message = Layout::open(dir.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("format 7") && message.contains("up to 1"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn folder_with_other_things_is_no_store() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("thesis.tex"), "").unwrap();
+        let message = Layout::open(dir.path()).unwrap_err().to_string();
+        assert!(message.contains("thesis.tex"), "{message}");
+        assert!(!dir.path().join("trees").exists());
+    }
+
+    #[test]
+    fn damaged_format_is_refused_and_an_empty_one_mended() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("format"), "one").unwrap();
+        assert!(matches!(
+            Layout::open(dir.path()),
+            Err(StoreError::OddFormat { .. })
+        ));
+        fs::write(dir.path().join("format"), "").unwrap();
+        Layout::open(dir.path()).unwrap();
+    }
+}

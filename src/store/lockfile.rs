@@ -1,0 +1,219 @@
+//! Lock files: who works on an action, who writes to the segments, who runs.
+//!
+//! All are `flock` on a file of `locks/`, so the death of a process frees what
+//! it held. A lock file may be deleted by whoever holds its lock; whoever gets
+//! a lock therefore looks whether the file is still the one at that path.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{During as _, StoreError};
+
+/// Who holds a lock, for messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Holder {
+    /// The process; 0 where the holder has not written it yet.
+    pub pid: u32,
+    /// What for: a card's stem; may be empty.
+    pub card: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+}
+
+impl Holder {
+    /// This process, now, for `card`.
+    pub fn this_process(card: &str) -> Holder {
+        Holder {
+            pid: std::process::id(),
+            card: card.to_owned(),
+            since_ms: super::now_ms(),
+        }
+    }
+}
+
+/// An action that this process alone works on, until this is dropped.
+#[derive(Debug)]
+pub struct ActionLock {
+    /// Held open: closing it frees the lock.
+    _file: File,
+    path: PathBuf,
+}
+
+impl Drop for ActionLock {
+    fn drop(&mut self) {
+        // Deleted before it is freed; who waits for it sees that and makes a
+        // new one. Otherwise there would be one file for each action ever.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// What came of trying to lock an action.
+#[derive(Debug)]
+pub enum TryLock {
+    /// It is ours.
+    Acquired(ActionLock),
+    /// Somebody else has it.
+    Held(Holder),
+}
+
+/// Tries to lock the file at `path`.
+pub(super) fn try_lock(path: &Path, holder: &Holder) -> Result<TryLock, StoreError> {
+    loop {
+        let mut file = open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(TryLock::Held(read_holder(&mut file))),
+            Err(TryLockError::Error(error)) => return Err(error).during("lock", path),
+        }
+        if !is_at(&file, path)? {
+            continue;
+        }
+        let text = serde_json::to_string(holder).unwrap_or_default();
+        file.set_len(0).during("write", path)?;
+        file.write_all(text.as_bytes()).during("write", path)?;
+        return Ok(TryLock::Acquired(ActionLock {
+            _file: file,
+            path: path.to_owned(),
+        }));
+    }
+}
+
+/// Locks the file at `path`; while another holds it, `wait` is asked every few
+/// milliseconds whether to go on waiting. `None` if it said no.
+pub(super) fn lock(
+    path: &Path,
+    holder: &Holder,
+    mut wait: impl FnMut(&Holder) -> ControlFlow<()>,
+) -> Result<Option<ActionLock>, StoreError> {
+    // A blocking flock could not be given up, so it is asked for again and
+    // again: soon at first, since most holders are about to finish.
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match try_lock(path, holder)? {
+            TryLock::Acquired(lock) => return Ok(Some(lock)),
+            TryLock::Held(other) => {
+                if wait(&other).is_break() {
+                    return Ok(None);
+                }
+            }
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// Waits for a lock that is only ever held for a moment, alone or shared.
+pub(super) fn lock_briefly(path: &Path, shared: bool) -> Result<File, StoreError> {
+    let file = open(path)?;
+    let result = match shared {
+        true => file.lock_shared(),
+        false => file.lock(),
+    };
+    result.during("lock", path)?;
+    Ok(file)
+}
+
+/// Opens a lock file, making it where it is missing.
+fn open(path: &Path) -> Result<File, StoreError> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+        .during("open the lock", path)
+}
+
+/// Whether `file` is what lies at `path` now.
+pub(super) fn is_at(file: &File, path: &Path) -> Result<bool, StoreError> {
+    let ours = file.metadata().during("look at", path)?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).during("look at", path),
+    }
+}
+
+/// Who holds a lock; a default where it has not been written yet.
+pub(super) fn read_holder(file: &mut File) -> Holder {
+    let mut text = String::new();
+    let _ = file.read_to_string(&mut text);
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn second_holder_is_told_of_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let first = Holder::this_process("go-server");
+        let TryLock::Acquired(lock) = try_lock(&path, &first).unwrap() else {
+            panic!("the lock is free");
+        };
+        let TryLock::Held(holder) = try_lock(&path, &Holder::this_process("x")).unwrap() else {
+            panic!("the lock is held");
+        };
+        assert_eq!(holder, first);
+        drop(lock);
+        assert!(!path.exists());
+        assert!(matches!(
+            try_lock(&path, &first).unwrap(),
+            TryLock::Acquired(_)
+        ));
+    }
+
+    #[test]
+    fn waiting_can_be_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let holder = Holder::this_process("a");
+        let _held = try_lock(&path, &holder).unwrap();
+        let mut asked = 0;
+        let lock = lock(&path, &holder, |other| {
+            assert_eq!(other.card, "a");
+            asked += 1;
+            match asked {
+                3 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        });
+        assert!(lock.unwrap().is_none());
+        assert_eq!(asked, 3);
+    }
+
+    #[test]
+    fn never_two_hold_one_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let (inside, times) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let holder = Holder::this_process("a");
+                        let lock = lock(&path, &holder, |_| ControlFlow::Continue(())).unwrap();
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        thread::yield_now();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        times.fetch_add(1, Ordering::SeqCst);
+                        drop(lock);
+                    }
+                });
+            }
+        });
+        assert_eq!(times.into_inner(), 160);
+    }
+}

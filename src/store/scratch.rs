@@ -1,0 +1,133 @@
+//! A scratch folder for each process, in `tmp/` of the store, so that what is
+//! made there can be renamed into the store.
+//!
+//! The process holds a `flock` on its folder. Whoever can get that lock knows
+//! that the owner is dead, and may delete the folder.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::error::{During as _, StoreError};
+use super::lockfile;
+
+/// This process's scratch folder; deleted when dropped.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    path: PathBuf,
+    /// Held open for its lock.
+    _lock: File,
+    next: AtomicU64,
+}
+
+impl Scratch {
+    /// Makes a folder in `tmp` that no other process will delete.
+    pub(super) fn new(tmp: &Path) -> Result<Scratch, StoreError> {
+        loop {
+            let path = tempfile::Builder::new()
+                .prefix("run-")
+                .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .tempdir_in(tmp)
+                .during("make a folder in", tmp)?
+                .keep();
+            let folder = match File::open(&path) {
+                Ok(folder) => folder,
+                // Swept before it was locked.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error).during("open the folder", &path),
+            };
+            if folder.try_lock().is_ok() && lockfile::is_at(&folder, &path)? {
+                return Ok(Scratch {
+                    path,
+                    _lock: folder,
+                    next: AtomicU64::new(0),
+                });
+            }
+        }
+    }
+
+    /// The folder.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A path in the folder that nothing has yet.
+    pub(super) fn fresh(&self, name: &str) -> PathBuf {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.path.join(format!("{name}-{number}"))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = remove_all(&self.path);
+    }
+}
+
+/// Deletes the scratch folders of processes that are dead; returns how many.
+pub(super) fn sweep(tmp: &Path) -> Result<u64, StoreError> {
+    let mut swept = 0;
+    for entry in fs::read_dir(tmp).during("read the folder", tmp)? {
+        let path = entry.during("read the folder", tmp)?.path();
+        let Ok(folder) = File::open(&path) else {
+            // Just deleted by its owner, or not readable: its owner's affair.
+            continue;
+        };
+        match folder.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => continue,
+            Err(TryLockError::Error(error)) => return Err(error).during("lock", &path),
+        }
+        remove_all(&path)?;
+        swept += 1;
+    }
+    Ok(swept)
+}
+
+/// Deletes a folder with folders in it that can't be read or written.
+pub(super) fn remove_all(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    match fs::remove_dir_all(path) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return fs::remove_file(path).during("delete", path);
+        }
+        Err(_) => {}
+    }
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let _ = fs::set_permissions(&folder, fs::Permissions::from_mode(0o700));
+        for entry in fs::read_dir(&folder).during("read the folder", &folder)? {
+            let entry = entry.during("read the folder", &folder)?;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(entry.path());
+            }
+        }
+    }
+    fs::remove_dir_all(path).during("delete", path)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn only_the_dead_are_swept() {
+        let tmp = tempfile::tempdir().unwrap();
+        let alive = Scratch::new(tmp.path()).unwrap();
+        let dead = tmp.path().join("run-dead");
+        fs::create_dir_all(dead.join("a/b")).unwrap();
+        fs::write(dead.join("a/b/file"), "x").unwrap();
+        fs::set_permissions(dead.join("a"), fs::Permissions::from_mode(0o000)).unwrap();
+        assert_eq!(sweep(tmp.path()).unwrap(), 1);
+        assert!(!dead.exists());
+        assert!(alive.path().exists());
+        let path = alive.path().to_owned();
+        drop(alive);
+        assert!(!path.exists());
+    }
+}

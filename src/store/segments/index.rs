@@ -1,0 +1,367 @@
+//! Where each record is: in a segment, or still waiting to be appended.
+//!
+//! The index is built by scanning heads when it is first needed, and grows
+//! with what other processes append. It is looked up by 16 bytes of the key
+//! (a hash), and the whole key is compared with the frame that is read.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::super::error::{During as _, StoreError};
+use super::super::frame::{self, Head, SEGMENT_HEADER};
+use super::{Key, Kind};
+use crate::digest::Digest;
+
+/// All segments of a store.
+#[derive(Debug)]
+pub(in super::super) struct Segments {
+    pub(super) folder: PathBuf,
+    pub(super) lock: PathBuf,
+    pub(super) writable: bool,
+    pub(super) state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    loaded: bool,
+    pub(super) segments: Vec<Arc<Segment>>,
+    /// How far the last segment has been read, and whether odd bytes follow.
+    pub(super) read: Option<frame::End>,
+    index: HashMap<Short, Place>,
+    pub(super) pending: Vec<Arc<Pending>>,
+}
+
+/// One open segment.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) number: u32,
+    pub(super) salt: u64,
+    pub(super) file: File,
+}
+
+/// A record that is put and not yet appended.
+#[derive(Debug)]
+pub(in super::super) struct Pending {
+    pub(super) head: Head,
+    pub(super) payload: Vec<u8>,
+}
+
+/// 15 bytes of the key's hash and the kind.
+type Short = [u8; 16];
+
+#[derive(Clone, Debug)]
+enum Place {
+    Pending(Arc<Pending>),
+    Segment { number: u32, offset: u64 },
+}
+
+/// The short form of a key. A digest is a hash already.
+fn short(kind: u8, key: &[u8]) -> Short {
+    let hash = match (super::digest_of_key(key), kind == Kind::Note as u8) {
+        (Some(digest), false) => digest.hash,
+        _ => Digest::of(key).hash,
+    };
+    let mut short = [kind; 16];
+    short[..15].copy_from_slice(&hash[..15]);
+    short
+}
+
+impl State {
+    pub(super) fn last(&self) -> Option<&Arc<Segment>> {
+        self.segments.last()
+    }
+
+    /// Enters a frame that lies in a segment now.
+    pub(super) fn enter(&mut self, number: u32, offset: u64, head: &Head) {
+        let place = Place::Segment { number, offset };
+        self.index.insert(short(head.kind, &head.key), place);
+    }
+
+    /// Replaces a pending record by the frame that it became, unless it was
+    /// put anew meanwhile.
+    pub(super) fn settle(&mut self, number: u32, offset: u64, pending: &Arc<Pending>) {
+        let key = short(pending.head.kind, &pending.head.key);
+        if let Some(Place::Pending(there)) = self.index.get(&key)
+            && Arc::ptr_eq(there, pending)
+        {
+            self.index.insert(key, Place::Segment { number, offset });
+        }
+    }
+
+    /// Forgets a group that is no longer pending.
+    pub(super) fn forget_pending(&mut self, group: &[Arc<Pending>]) {
+        let group: HashSet<_> = group.iter().map(Arc::as_ptr).collect();
+        self.pending
+            .retain(|pending| !group.contains(&Arc::as_ptr(pending)));
+    }
+
+    /// Whether the frame at this place is the last with its key.
+    pub(super) fn is_newest(&self, number: u32, at: u64, head: &Head) -> bool {
+        matches!(self.index.get(&short(head.kind, &head.key)),
+            Some(Place::Segment { number: n, offset }) if (*n, *offset) == (number, at))
+    }
+
+    fn segment(&self, number: u32) -> Option<Arc<Segment>> {
+        let at = self
+            .segments
+            .binary_search_by_key(&number, |segment| segment.number)
+            .ok()?;
+        self.segments.get(at).cloned()
+    }
+}
+
+impl Segments {
+    /// The segments in `folder`, whose writers take turns by `lock`. Nothing
+    /// is read yet.
+    pub(in super::super) fn new(folder: PathBuf, lock: PathBuf, writable: bool) -> Segments {
+        Segments {
+            folder,
+            lock,
+            writable,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Makes a record known to this process.
+    pub(in super::super) fn put(
+        &self,
+        kind: Kind,
+        key: Key<'_>,
+        payload: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let head = Head::new(kind as u8, key.bytes(), &payload, super::super::now_ms());
+        let mut state = self.loaded()?;
+        let pending = Arc::new(Pending { head, payload });
+        let key = short(kind as u8, &pending.head.key);
+        if let Some(Place::Pending(old)) = state.index.get(&key).cloned() {
+            state.pending.retain(|other| !Arc::ptr_eq(other, &old));
+        }
+        state.index.insert(key, Place::Pending(pending.clone()));
+        state.pending.push(pending);
+        Ok(())
+    }
+
+    /// Whether a record is known, without reading it.
+    pub(in super::super) fn has(&self, kind: Kind, key: Key<'_>) -> Result<bool, StoreError> {
+        let short = short(kind as u8, &key.bytes());
+        Ok(self.loaded()?.index.contains_key(&short))
+    }
+
+    /// The payload of a record; `None` where it is unknown or damaged.
+    pub(in super::super) fn read(
+        &self,
+        kind: Kind,
+        key: Key<'_>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let bytes = key.bytes();
+        let short = short(kind as u8, &bytes);
+        let mut state = self.loaded()?;
+        let (number, offset) = match state.index.get(&short) {
+            None => return Ok(None),
+            Some(Place::Pending(pending)) => {
+                let same = pending.head.key == bytes;
+                return Ok(same.then(|| pending.payload.clone()));
+            }
+            Some(Place::Segment { number, offset }) => (*number, *offset),
+        };
+        let Some(segment) = state.segment(number) else {
+            return Ok(None);
+        };
+        drop(state);
+        let found = match frame::read_at(&segment.file, segment.salt, offset) {
+            Ok(found) => found,
+            // What the disk can't give back is as damaged as wrong bytes.
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => None,
+            Err(error) => return Err(error).during("read", &self.path(number)),
+        };
+        match found {
+            Some((head, payload)) if head.kind == kind as u8 && head.key == bytes => {
+                Ok(Some(payload))
+            }
+            _ => {
+                // Forgotten, so that it is put again by whoever makes it.
+                state = self.loaded()?;
+                if matches!(state.index.get(&short),
+                    Some(Place::Segment { number: n, offset: o }) if (*n, *o) == (number, offset))
+                {
+                    state.index.remove(&short);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Learns what other processes appended.
+    pub(in super::super) fn refresh(&self) -> Result<(), StoreError> {
+        let mut state = self.lock_state();
+        self.refresh_state(&mut state)
+    }
+
+    /// All records of a kind in the order in which they were put; damaged ones
+    /// are left out.
+    pub(in super::super) fn all(&self, kind: Kind) -> Result<Vec<(Head, Vec<u8>)>, StoreError> {
+        let state = self.loaded()?;
+        let mut places = Vec::new();
+        let mut waiting = Vec::new();
+        for (short, place) in sorted(&state.index) {
+            if short[15] != kind as u8 {
+                continue;
+            }
+            match place {
+                Place::Segment { number, offset } => {
+                    places.extend(state.segment(*number).map(|s| (*number, *offset, s)));
+                }
+                Place::Pending(pending) => waiting.push(pending.clone()),
+            }
+        }
+        drop(state);
+        places.sort_by_key(|(number, offset, _)| (*number, *offset));
+        let mut all = Vec::new();
+        for (number, offset, segment) in places {
+            let found = frame::read_at(&segment.file, segment.salt, offset)
+                .during("read", &self.path(number))?;
+            all.extend(found);
+        }
+        waiting.sort_by_key(|pending| pending.head.time_ms);
+        all.extend(
+            waiting
+                .iter()
+                .map(|pending| (pending.head.clone(), pending.payload.clone())),
+        );
+        Ok(all)
+    }
+
+    pub(super) fn path(&self, number: u32) -> PathBuf {
+        self.folder.join(format!("{number:08}.seg"))
+    }
+
+    pub(super) fn lock_state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn loaded(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        let mut state = self.lock_state();
+        if !state.loaded {
+            self.load(&mut state)?;
+        }
+        Ok(state)
+    }
+
+    pub(super) fn refresh_state(&self, state: &mut State) -> Result<(), StoreError> {
+        let Some(last) = state.last().cloned().filter(|_| state.loaded) else {
+            return self.load(state);
+        };
+        let path = self.path(last.number);
+        let meta = last.file.metadata().during("look at", &path)?;
+        let read = state.read.unwrap_or(frame::End {
+            good: SEGMENT_HEADER,
+            torn: false,
+        });
+        // Deleted by a collection, or shorter than it can be: start again.
+        if meta.nlink() == 0 || meta.len() < read.good {
+            return self.load(state);
+        }
+        if read.torn || meta.len() > read.good {
+            self.read_on(state, &last, read.good, meta.len())?;
+        }
+        while let Some(last) = state.last().map(|last| last.number) {
+            let Some(next) = self.open_segment(last + 1)? else {
+                break;
+            };
+            self.read_segment(state, next)?;
+        }
+        Ok(())
+    }
+
+    /// Reads all segments anew. What is pending stays.
+    pub(super) fn load(&self, state: &mut State) -> Result<(), StoreError> {
+        'again: loop {
+            state.segments.clear();
+            state.index.clear();
+            state.read = None;
+            for number in segment_numbers(&self.folder)? {
+                match self.open_segment(number)? {
+                    Some(segment) => self.read_segment(state, segment)?,
+                    // A collection has replaced what the folder held.
+                    None if !self.path(number).exists() => continue 'again,
+                    None => {}
+                }
+            }
+            break;
+        }
+        for pending in state.pending.clone() {
+            let key = short(pending.head.kind, &pending.head.key);
+            state.index.insert(key, Place::Pending(pending));
+        }
+        state.loaded = true;
+        Ok(())
+    }
+
+    /// Opens a segment; `None` where there is none, or something else.
+    fn open_segment(&self, number: u32) -> Result<Option<Segment>, StoreError> {
+        let path = self.path(number);
+        let file = match File::options().read(true).write(self.writable).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).during("open", &path),
+        };
+        let salt = frame::read_salt(&file).during("read", &path)?;
+        Ok(salt.map(|salt| Segment { number, salt, file }))
+    }
+
+    pub(super) fn read_segment(
+        &self,
+        state: &mut State,
+        segment: Segment,
+    ) -> Result<(), StoreError> {
+        let path = self.path(segment.number);
+        let len = segment.file.metadata().during("look at", &path)?.len();
+        let segment = Arc::new(segment);
+        state.segments.push(segment.clone());
+        self.read_on(state, &segment, SEGMENT_HEADER, len)
+    }
+
+    fn read_on(
+        &self,
+        state: &mut State,
+        segment: &Segment,
+        from: u64,
+        len: u64,
+    ) -> Result<(), StoreError> {
+        let end = frame::scan(&segment.file, segment.salt, from, len, |at, head| {
+            // What this process has put and not yet appended is newer.
+            let key = short(head.kind, &head.key);
+            if !matches!(state.index.get(&key), Some(Place::Pending(_))) {
+                state.enter(segment.number, at, &head);
+            }
+        });
+        state.read = Some(end.during("read", &self.path(segment.number))?);
+        Ok(())
+    }
+}
+
+/// The index in the order of its keys, for loops whose order can be seen.
+fn sorted(index: &HashMap<Short, Place>) -> Vec<(&Short, &Place)> {
+    let mut entries: Vec<_> = index.iter().collect();
+    entries.sort_by_key(|(short, _)| **short);
+    entries
+}
+
+/// The numbers of the segments in a folder, in order.
+pub(super) fn segment_numbers(folder: &Path) -> Result<Vec<u32>, StoreError> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder).during("read the folder", folder)? {
+        let name = entry.during("read the folder", folder)?.file_name();
+        let number: Option<u32> = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".seg"))
+            .and_then(|digits| digits.parse().ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
