@@ -96,6 +96,14 @@ impl Client {
         self
     }
 
+    /// Takes variables of the user away.
+    pub(crate) fn without(mut self, names: &[&str]) -> Self {
+        for name in names {
+            self.user.0.remove(OsStr::new(name));
+        }
+        self
+    }
+
     /// Runs it in `folder`, which also takes its temporary files, and returns
     /// what it printed.
     ///

@@ -181,7 +181,7 @@ impl std::fmt::Display for ToolLock {
                     let at = file.at.as_ref().map(|at| format!("at: {}, ", quoted(at)));
                     writeln!(
                         text,
-                        "        - {{project: {}, version: {}, name: {}, {}sha256: {}, size: {}}}",
+                        "        - {{project: {}, version: {}, name: {}, {}sha256: \"{}\", size: {}}}",
                         quoted(&file.project),
                         quoted(&file.version),
                         quoted(&file.name),

@@ -8,7 +8,9 @@
 pub(crate) mod archives;
 pub mod client;
 pub mod definition;
+pub mod git;
 pub mod glob;
+pub mod host;
 pub mod inputs;
 pub(crate) mod launcher;
 pub mod listing;
@@ -20,6 +22,7 @@ pub mod pin;
 pub mod platform;
 pub mod provision;
 pub(crate) mod pypi;
+pub mod sources;
 pub(crate) mod tarball;
 pub mod tools;
 pub mod tree_home;

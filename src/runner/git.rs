@@ -1,0 +1,679 @@
+//! Sources from git: one commit, checked out once, without its history.
+//!
+//! git itself is asked, with the user's own settings for addresses, keys and
+//! proxies. The checkout is the commit's files alone: no line ends are changed,
+//! no hook and no filter of the user's settings is run. It lies in the store
+//! under the commit's name, complete or not at all. A tag or branch is asked for
+//! once and remembered, until it is asked for again on purpose.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::runner::client::{Client, Failed, UserEnvironment, masked};
+use crate::runner::sources::is_commit;
+
+/// Whether the network may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// No: only what is in the store.
+    Store,
+    /// For what is not in the store.
+    Network,
+    /// Also for tags and branches that were asked for before.
+    Refresh,
+}
+
+/// What went wrong with a git source.
+#[derive(Debug, thiserror::Error)]
+pub enum GitFault {
+    /// It would have to be fetched, which was not allowed.
+    #[error("`{0}` is not fetched yet; `mikado run` fetches it")]
+    NotFetched(String),
+    /// No git.
+    #[error(
+        "git is needed to fetch it, none found on PATH; install git, or give a folder with `--source NAME=PATH`"
+    )]
+    NoGit,
+    /// git failed.
+    #[error("git could not {doing}:\n{said}")]
+    Failed {
+        /// What it was asked for.
+        doing: String,
+        /// Its last lines.
+        said: String,
+    },
+    /// The repository has no such tag or branch.
+    #[error("`{url}` has no tag or branch `{reference}`")]
+    NoRef {
+        /// The repository.
+        url: String,
+        /// The tag or branch.
+        reference: String,
+    },
+    /// The commit has submodules.
+    #[error(
+        "it has git submodules ({0}), which are not supported; give a checkout of them with `--source NAME=PATH`"
+    )]
+    Submodules(String),
+    /// The commit has pointers instead of files.
+    #[error(
+        "it keeps files in git LFS ({0}), which is not supported; give a checkout of them with `--source NAME=PATH`"
+    )]
+    Lfs(String),
+    /// The tree is not what the list says.
+    #[error("the tree is not the one of `hash`:\n  wanted {wanted}\n  got    {found}")]
+    OtherHash {
+        /// The hash of the list.
+        wanted: String,
+        /// The tree's.
+        found: String,
+    },
+    /// The disk.
+    #[error("{doing}: {source}")]
+    Disk {
+        /// What was being done.
+        doing: String,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+fn disk(doing: &str) -> impl FnOnce(io::Error) -> GitFault {
+    let doing = doing.to_owned();
+    move |source| GitFault::Disk { doing, source }
+}
+
+/// Computes the SRI hash of a folder's Nix archive.
+pub type NarHash = fn(&Path) -> io::Result<String>;
+
+/// The git sources of a store.
+#[derive(Debug)]
+pub struct GitSources {
+    folder: PathBuf,
+    user: UserEnvironment,
+    nar_hash: NarHash,
+}
+
+/// The commits that tags and branches were when they were asked for.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Refs {
+    version: u32,
+    refs: BTreeMap<String, String>,
+}
+
+impl GitSources {
+    /// Keeps checkouts in the folder `sources` of the folder `store`.
+    pub fn new(store: &Path, user: UserEnvironment, nar_hash: NarHash) -> Self {
+        GitSources {
+            folder: store.join("sources"),
+            user,
+            nar_hash,
+        }
+    }
+
+    /// The commit that a tag, a branch, or HEAD is.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it can't be asked for.
+    pub fn commit_of(
+        &self,
+        url: &str,
+        reference: Option<&str>,
+        reach: Reach,
+    ) -> Result<String, GitFault> {
+        let name = reference.unwrap_or("HEAD");
+        let key = format!("{} {name}", masked(url));
+        if reach != Reach::Refresh
+            && let Some(commit) = self.refs().refs.get(&key)
+            && is_commit(commit)
+        {
+            return Ok(commit.clone());
+        }
+        if reach == Reach::Store {
+            return Err(GitFault::NotFetched(key));
+        }
+        self.make_folder()?;
+        let found = self
+            .git()?
+            .run(&self.folder, &["ls-remote", "--", url])
+            .map_err(|failed| said(format!("ask `{}` for `{name}`", masked(url)), failed))?;
+        let commit =
+            chosen(&String::from_utf8_lossy(&found), name).ok_or_else(|| GitFault::NoRef {
+                url: masked(url),
+                reference: name.to_owned(),
+            })?;
+        let _alone = self.lock("refs")?;
+        let mut refs = self.refs();
+        refs.version = 1;
+        refs.refs.insert(key, commit.clone());
+        self.write(
+            &self.folder.join("refs.json"),
+            &serde_json::to_vec_pretty(&refs).unwrap_or_default(),
+        )?;
+        Ok(commit)
+    }
+
+    /// The folder with the files of a commit. `tag` helps where a server gives
+    /// no single commits; `hash` is what the tree must be.
+    ///
+    /// # Errors
+    ///
+    /// It can't be fetched, has submodules or LFS files, or is not what `hash` says.
+    pub fn checkout(
+        &self,
+        url: &str,
+        commit: &str,
+        tag: Option<&str>,
+        hash: Option<&str>,
+        reach: Reach,
+    ) -> Result<PathBuf, GitFault> {
+        let folder = self.folder.join(commit);
+        if !folder.is_dir() {
+            if reach == Reach::Store {
+                return Err(GitFault::NotFetched(format!(
+                    "{} {}",
+                    masked(url),
+                    &commit[..12]
+                )));
+            }
+            self.make_folder()?;
+            let _alone = self.lock(commit)?;
+            if !folder.is_dir() {
+                self.fetch(url, commit, tag, &folder)?;
+            }
+        }
+        if let Some(wanted) = hash {
+            let found = self.hash_of(&folder, commit)?;
+            if found != wanted {
+                return Err(GitFault::OtherHash {
+                    wanted: wanted.to_owned(),
+                    found,
+                });
+            }
+        }
+        Ok(folder)
+    }
+
+    /// The commit of a folder that is the top of a git work tree.
+    pub fn head_of(&self, folder: &Path) -> Option<String> {
+        if !folder.join(".git").exists() {
+            return None;
+        }
+        let found = self.git().ok()?.run(folder, &["rev-parse", "HEAD"]).ok()?;
+        let commit = String::from_utf8(found).ok()?.trim().to_owned();
+        is_commit(&commit).then_some(commit)
+    }
+
+    fn fetch(
+        &self,
+        url: &str,
+        commit: &str,
+        tag: Option<&str>,
+        folder: &Path,
+    ) -> Result<(), GitFault> {
+        let git = self.git()?;
+        let temporary = tempfile::Builder::new()
+            .prefix("fetch-")
+            .tempdir_in(&self.folder)
+            .map_err(disk("making a folder for a source"))?;
+        let tree = temporary.path().join("tree");
+        let run = |arguments: &[&str]| git.run(&tree, arguments);
+        let new = || -> Result<(), GitFault> {
+            let made = match fs::remove_dir_all(&tree) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => fs::create_dir(&tree),
+            };
+            made.map_err(disk("making a folder for a source"))?;
+            run(&["init", "--quiet", "--template="])
+                .map_err(|failed| said("make a repository".to_owned(), failed))?;
+            Ok(())
+        };
+        let has_it = || run(&["cat-file", "-e", &format!("{commit}^{{commit}}")]).is_ok();
+        let shallow = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-recurse-submodules",
+            "--depth=1",
+            "--",
+            url,
+        ];
+        new()?;
+        let mut failed = run(&[&shallow[..], &[commit]].concat()).err();
+        if !has_it()
+            && let Some(tag) = tag
+        {
+            failed = run(&[&shallow[..], &[tag]].concat()).err().or(failed);
+        }
+        if !has_it() {
+            new()?;
+            failed = run(&[
+                "fetch",
+                "--quiet",
+                "--no-recurse-submodules",
+                "--",
+                url,
+                "+refs/*:refs/all/*",
+            ])
+            .err();
+        }
+        if !has_it() {
+            let doing = format!("fetch commit {commit} from `{}`", masked(url));
+            let nothing = || Failed {
+                said: "  the repository does not have it".to_owned(),
+            };
+            return Err(said(doing, failed.unwrap_or_else(nothing)));
+        }
+        self.check_out(&git, &tree, commit)?;
+        fs::remove_dir_all(tree.join(".git")).map_err(disk("removing the history of a source"))?;
+        refuse_lfs(&tree)?;
+        fs::rename(&tree, folder).map_err(disk("storing a source"))
+    }
+
+    /// Lays out the files of a commit, with no setting of the user.
+    fn check_out(&self, git: &Client, tree: &Path, commit: &str) -> Result<(), GitFault> {
+        let plain = git
+            .clone()
+            .with("GIT_CONFIG_GLOBAL", "/dev/null")
+            .with("GIT_CONFIG_NOSYSTEM", "1")
+            .with("GIT_ATTR_NOSYSTEM", "1");
+        let failed = |failed| said(format!("check out {commit}"), failed);
+        let list = plain
+            .run(tree, &["ls-tree", "-r", "-z", commit])
+            .map_err(failed)?;
+        let modules: Vec<String> = list
+            .split(|byte| *byte == 0)
+            .filter(|line| line.starts_with(b"160000 "))
+            .filter_map(|line| {
+                Some(
+                    String::from_utf8_lossy(line.splitn(2, |byte| *byte == b'\t').nth(1)?)
+                        .into_owned(),
+                )
+            })
+            .collect();
+        if !modules.is_empty() {
+            return Err(GitFault::Submodules(some(&modules)));
+        }
+        const SETTINGS: [&str; 8] = [
+            "-c",
+            "core.autocrlf=false",
+            "-c",
+            "core.hooksPath=/dev/null",
+            "-c",
+            "core.fsmonitor=false",
+            "-c",
+            "advice.detachedHead=false",
+        ];
+        plain
+            .run(
+                tree,
+                &[
+                    &SETTINGS[..],
+                    &["checkout", "--quiet", "--force", "--detach", commit],
+                ]
+                .concat(),
+            )
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    fn git(&self) -> Result<Client, GitFault> {
+        // A hook of git that runs mikado must not lead it to the hook's repository.
+        const OF_A_HOOK: [&str; 8] = [
+            "GIT_DIR",
+            "GIT_WORK_TREE",
+            "GIT_INDEX_FILE",
+            "GIT_OBJECT_DIRECTORY",
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+            "GIT_COMMON_DIR",
+            "GIT_NAMESPACE",
+            "GIT_PREFIX",
+        ];
+        let program = self.user.programs("git").next().ok_or(GitFault::NoGit)?;
+        Ok(Client::new(program, &[], &self.user)
+            .without(&OF_A_HOOK)
+            .with("GIT_TERMINAL_PROMPT", "0"))
+    }
+
+    /// The tree's hash, computed once.
+    fn hash_of(&self, folder: &Path, commit: &str) -> Result<String, GitFault> {
+        let kept = self.folder.join(format!("{commit}.nar"));
+        if let Ok(hash) = fs::read_to_string(&kept)
+            && hash.starts_with("sha256-")
+        {
+            return Ok(hash);
+        }
+        let hash = (self.nar_hash)(folder).map_err(disk("hashing a source"))?;
+        self.write(&kept, hash.as_bytes())?;
+        Ok(hash)
+    }
+
+    fn refs(&self) -> Refs {
+        fs::read(self.folder.join("refs.json"))
+            .ok()
+            .and_then(|text| serde_json::from_slice::<Refs>(&text).ok())
+            .filter(|refs| refs.version == 1)
+            .unwrap_or_default()
+    }
+
+    fn write(&self, path: &Path, text: &[u8]) -> Result<(), GitFault> {
+        let write = || -> io::Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+            io::Write::write_all(&mut file, text)?;
+            file.persist(path)?;
+            Ok(())
+        };
+        write().map_err(disk("remembering a source"))
+    }
+
+    fn make_folder(&self) -> Result<(), GitFault> {
+        fs::create_dir_all(&self.folder).map_err(disk("making a folder for sources"))
+    }
+
+    /// Held until the file is dropped, or its process ends.
+    fn lock(&self, name: &str) -> Result<File, GitFault> {
+        let file = File::create(self.folder.join(format!("{name}.lock")))
+            .map_err(disk("locking a source"))?;
+        file.lock().map_err(disk("locking a source"))?;
+        Ok(file)
+    }
+}
+
+fn said(doing: String, failed: Failed) -> GitFault {
+    GitFault::Failed {
+        doing,
+        said: failed.said,
+    }
+}
+
+/// The commit of `name` in the list of `git ls-remote`: a tag (what an annotated
+/// one points at), else a branch, else the full name of a ref.
+fn chosen(list: &str, name: &str) -> Option<String> {
+    let refs: BTreeMap<&str, &str> = list
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(commit, name)| (name, commit))
+        .collect();
+    [
+        format!("refs/tags/{name}^{{}}"),
+        format!("refs/tags/{name}"),
+        format!("refs/heads/{name}"),
+        name.to_owned(),
+    ]
+    .iter()
+    .find_map(|name| refs.get(name.as_str()))
+    .filter(|commit| is_commit(commit))
+    .map(|commit| (*commit).to_owned())
+}
+
+/// Refuses a tree in which a pointer of git LFS stands for a file.
+fn refuse_lfs(tree: &Path) -> Result<(), GitFault> {
+    const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
+    let mut found = Vec::new();
+    let mut folders = vec![tree.to_owned()];
+    let reading = |error| disk("looking for LFS files")(error);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(reading)? {
+            let entry = entry.map_err(reading)?;
+            let kind = entry.file_type().map_err(reading)?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file()
+                && (100..1024).contains(&entry.metadata().map_err(reading)?.len())
+            {
+                let mut start = [0; POINTER.len()];
+                let read =
+                    File::open(entry.path()).and_then(|mut file| file.read_exact(&mut start));
+                if read.is_ok() && start == POINTER {
+                    found.push(
+                        entry
+                            .path()
+                            .strip_prefix(tree)
+                            .unwrap_or(&entry.path())
+                            .display()
+                            .to_string(),
+                    );
+                }
+            }
+        }
+    }
+    found.sort();
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(GitFault::Lfs(some(&found))),
+    }
+}
+
+/// The first names of a list, in backticks.
+fn some(names: &[String]) -> String {
+    let mut first: Vec<String> = names
+        .iter()
+        .take(3)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if names.len() > first.len() {
+        first.push(format!("{} more", names.len() - first.len()));
+    }
+    first.join(", ")
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        /// A repository with two commits, the first tagged `v/1`.
+        fn new() -> Self {
+            let place = Place(tempfile::tempdir().unwrap());
+            fs::create_dir(place.path("repo")).unwrap();
+            place.git(&["init", "-q", "-b", "main"]);
+            place.commit(&[
+                ("a.txt", "one\r\n"),
+                (".gitattributes", "*.x filter=evil\n"),
+                ("b.x", "raw"),
+            ]);
+            place.git(&["tag", "-a", "-m", "v1", "v/1"]);
+            place.commit(&[("a.txt", "two\n")]);
+            place
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn url(&self) -> String {
+            format!("file://{}", self.path("repo").display())
+        }
+
+        fn git(&self, arguments: &[&str]) -> String {
+            let output = Command::new("git")
+                .args([
+                    "-c",
+                    "user.name=t",
+                    "-c",
+                    "user.email=t@example.org",
+                    "-c",
+                    "protocol.file.allow=always",
+                ])
+                .args(arguments)
+                .current_dir(self.path("repo"))
+                .output()
+                .unwrap();
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        }
+
+        fn commit(&self, files: &[(&str, &str)]) {
+            for (name, text) in files {
+                fs::write(self.path("repo").join(name), text).unwrap();
+            }
+            self.git(&["add", "-A"]);
+            self.git(&["commit", "-q", "-m", "x"]);
+        }
+
+        fn sources(&self) -> GitSources {
+            let config = self.path("gitconfig");
+            fs::write(
+                &config,
+                "[filter \"evil\"]\n\tsmudge = sed s/raw/evil/\n[core]\n\tautocrlf = true\n",
+            )
+            .unwrap();
+            let user = UserEnvironment::of([
+                ("PATH", std::env::var_os("PATH").unwrap()),
+                ("HOME", self.0.path().into()),
+                ("GIT_CONFIG_GLOBAL", config.into()),
+                ("GIT_DIR", "/nowhere".into()),
+            ]);
+            GitSources::new(&self.path("store"), user, |_| Ok("sha256-x".to_owned()))
+        }
+    }
+
+    #[test]
+    fn tag_is_resolved_once_and_asked_again_on_refresh() {
+        let place = Place::new();
+        let (sources, url) = (place.sources(), place.url());
+        assert!(matches!(
+            sources.commit_of(&url, Some("v/1"), Reach::Store),
+            Err(GitFault::NotFetched(_))
+        ));
+        let first = sources
+            .commit_of(&url, Some("v/1"), Reach::Network)
+            .unwrap();
+        assert_eq!(first, place.git(&["rev-parse", "v/1^{commit}"]));
+        place.git(&["tag", "-f", "v/1", "main"]);
+        assert_eq!(
+            sources.commit_of(&url, Some("v/1"), Reach::Store).unwrap(),
+            first
+        );
+        assert_eq!(
+            sources
+                .commit_of(&url, Some("v/1"), Reach::Refresh)
+                .unwrap(),
+            place.git(&["rev-parse", "main"])
+        );
+        assert_eq!(
+            sources.commit_of(&url, None, Reach::Network).unwrap(),
+            place.git(&["rev-parse", "main"])
+        );
+    }
+
+    #[test]
+    fn commit_is_checked_out_as_it_is_without_history_filters_or_line_ends() {
+        let place = Place::new();
+        let commit = place.git(&["rev-parse", "v/1^{commit}"]);
+        let sources = place.sources();
+        let folder = sources
+            .checkout(&place.url(), &commit, None, None, Reach::Network)
+            .unwrap();
+        assert_eq!(fs::read(folder.join("a.txt")).unwrap(), b"one\r\n");
+        assert_eq!(fs::read(folder.join("b.x")).unwrap(), b"raw");
+        assert!(!folder.join(".git").exists());
+        fs::remove_dir_all(place.path("repo")).unwrap();
+        assert_eq!(
+            sources
+                .checkout(&place.url(), &commit, None, None, Reach::Store)
+                .unwrap(),
+            folder
+        );
+    }
+
+    #[test]
+    fn hash_is_compared() {
+        let place = Place::new();
+        let commit = place.git(&["rev-parse", "main"]);
+        let checkout = |hash| {
+            place
+                .sources()
+                .checkout(&place.url(), &commit, None, Some(hash), Reach::Network)
+        };
+        assert!(checkout("sha256-x").is_ok());
+        assert_eq!(
+            checkout("sha256-y").unwrap_err().to_string(),
+            "the tree is not the one of `hash`:\n  wanted sha256-y\n  got    sha256-x"
+        );
+    }
+
+    #[test]
+    fn what_the_repository_does_not_have_is_said() {
+        let place = Place::new();
+        let sources = place.sources();
+        let missing = "0123456789abcdef0123456789abcdef01234567";
+        let error = sources
+            .checkout(&place.url(), missing, Some("v/1"), None, Reach::Network)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&format!("git could not fetch commit {missing}")),
+            "{error}"
+        );
+        let error = sources
+            .commit_of(&place.url(), Some("v9"), Reach::Network)
+            .unwrap_err()
+            .to_string();
+        assert!(error.ends_with("has no tag or branch `v9`"), "{error}");
+        let error = sources
+            .commit_of("https://u:p@127.0.0.1:9/x", None, Reach::Network)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("git could not ask `https://***@127.0.0.1:9/x`")
+                && !error.contains("u:p"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn submodules_and_lfs_are_refused_by_name() {
+        let place = Place::new();
+        let head = place.git(&["rev-parse", "HEAD"]);
+        place.git(&[
+            "update-index",
+            "--add",
+            "--cacheinfo",
+            &format!("160000,{head},lib/sub"),
+        ]);
+        place.git(&["commit", "-q", "-m", "sub"]);
+        let commit = place.git(&["rev-parse", "HEAD"]);
+        let error = place
+            .sources()
+            .checkout(&place.url(), &commit, None, None, Reach::Network)
+            .unwrap_err();
+        assert!(error.to_string().contains("`lib/sub`"), "{error}");
+        place.git(&["rm", "-q", "--cached", "lib/sub"]);
+        let pointer = format!(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345\n",
+            "0".repeat(64)
+        );
+        place.commit(&[("big.bin", &pointer)]);
+        let commit = place.git(&["rev-parse", "HEAD"]);
+        let error = place
+            .sources()
+            .checkout(&place.url(), &commit, None, None, Reach::Network)
+            .unwrap_err();
+        assert!(error.to_string().contains("`big.bin`"), "{error}");
+        assert!(!place.path("store/sources").join(commit).exists());
+    }
+
+    #[test]
+    fn work_tree_says_its_commit() {
+        let place = Place::new();
+        assert_eq!(
+            place.sources().head_of(&place.path("repo")),
+            Some(place.git(&["rev-parse", "HEAD"]))
+        );
+        assert_eq!(place.sources().head_of(place.0.path()), None);
+    }
+}

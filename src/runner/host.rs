@@ -1,0 +1,536 @@
+//! Tools of this machine: found on the user's PATH, asked for their version.
+//!
+//! A tool is asked with the user's own HOME and environment, since shims (pyenv,
+//! rustup, mise) need them. What a program answered is remembered by its path,
+//! size, time and inode, but for scripts and for links to a program of another
+//! name: those are shims, which answer otherwise when a setting elsewhere changes,
+//! so they are asked once in every run.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::runner::client::{UserEnvironment, masked};
+use crate::runner::tools::{Declared, ToolError, ToolFault};
+use crate::runner::version::Version;
+
+/// How long a tool may take to say its version.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A tool of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostTool {
+    /// The name that the runner gives it.
+    pub name: String,
+    /// The word by which it was found, such as `python3`: a step calls it by this
+    /// word or by its name.
+    pub command: String,
+    /// The real program to link to.
+    pub program: PathBuf,
+    /// What it said.
+    pub version: String,
+    /// The folder in which it is installed; a step must be able to read it.
+    pub prefix: PathBuf,
+    /// Its store path, where it lies in `/nix/store`.
+    pub nix: Option<PathBuf>,
+}
+
+impl HostTool {
+    /// The platform property that stands for it in an action: its name with
+    /// `tool:` before it, and its Nix store path or its version.
+    pub fn property(&self) -> (String, String) {
+        let value = match &self.nix {
+            Some(path) => path.display().to_string(),
+            None => self.version.clone(),
+        };
+        (format!("tool:{}", self.name), value)
+    }
+}
+
+/// What a program answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Answer {
+    version: String,
+    prefix: PathBuf,
+    program: PathBuf,
+}
+
+/// The file in which answers are remembered.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Memory {
+    version: u32,
+    answers: BTreeMap<String, Answer>,
+}
+
+/// Finds tools on a PATH.
+#[derive(Debug)]
+pub struct HostTools {
+    user: UserEnvironment,
+    folder: PathBuf,
+    file: PathBuf,
+    memory: Mutex<(Memory, BTreeMap<String, Answer>)>,
+}
+
+impl HostTools {
+    /// Finds tools on the PATH of `user`. Commands are run in `folder`, the
+    /// project's root; answers are remembered in the file `host-tools.json` of
+    /// the folder `store`.
+    pub fn new(user: UserEnvironment, folder: &Path, store: &Path) -> Self {
+        let file = store.join("host-tools.json");
+        // A torn or foreign file is no memory: the tools are asked again.
+        let memory = fs::read(&file)
+            .ok()
+            .and_then(|text| serde_json::from_slice::<Memory>(&text).ok())
+            .filter(|memory| memory.version == 1)
+            .unwrap_or_default();
+        HostTools {
+            user,
+            folder: folder.to_owned(),
+            file,
+            memory: Mutex::new((memory, BTreeMap::new())),
+        }
+    }
+
+    /// Finds a declared tool and checks its version.
+    ///
+    /// # Errors
+    ///
+    /// It is not on the PATH, does not say its version, or has another one.
+    pub fn find(&self, declared: &Declared<'_>) -> Result<HostTool, ToolError> {
+        self.look_up(declared)
+            .map_err(|fault| declared.error(fault))
+    }
+
+    fn look_up(&self, declared: &Declared<'_>) -> Result<HostTool, ToolFault> {
+        let spec = declared.spec;
+        let command = spec
+            .command
+            .clone()
+            .unwrap_or_else(|| format!("{} --version", declared.name));
+        let word = command
+            .split_whitespace()
+            .next()
+            .unwrap_or(declared.name)
+            .to_owned();
+        let Some(found) = self.user.programs(&word).next() else {
+            let wanted = spec
+                .version
+                .as_ref()
+                .map_or(String::new(), |version| format!("{version} "));
+            return Err(ToolFault::Missing {
+                command: word,
+                wanted,
+            });
+        };
+        let answer = self.answer(&found, &word, &command, spec.prefix.as_deref())?;
+        if let Some(wanted) = &spec.version {
+            let version = Version::find(&answer.version);
+            if !version.is_some_and(|version| wanted.matches(&version)) {
+                let (wanted, found_version) = (wanted.clone(), answer.version);
+                return Err(ToolFault::OtherVersion {
+                    command: word,
+                    wanted,
+                    found: found_version,
+                    path: found,
+                });
+            }
+        }
+        Ok(HostTool {
+            name: declared.name.to_owned(),
+            command: word,
+            nix: store_path(&answer.program),
+            program: answer.program,
+            version: answer.version,
+            prefix: answer.prefix,
+        })
+    }
+
+    fn answer(
+        &self,
+        found: &Path,
+        word: &str,
+        command: &str,
+        prefix: Option<&str>,
+    ) -> Result<Answer, ToolFault> {
+        let looking = || format!("looking at `{}`", found.display());
+        let real = fs::canonicalize(found).map_err(ToolFault::disk(looking()))?;
+        let metadata = fs::metadata(&real).map_err(ToolFault::disk(looking()))?;
+        let key = format!(
+            "{}\n{} {} {}.{:09} {}\n{command}\n{}",
+            found.display(),
+            real.display(),
+            metadata.size(),
+            metadata.mtime(),
+            metadata.mtime_nsec(),
+            metadata.ino(),
+            prefix.unwrap_or_default()
+        );
+        {
+            let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(answer) = memory.0.answers.get(&key).or_else(|| memory.1.get(&key)) {
+                return Ok(answer.clone());
+            }
+        }
+        let answer = self.ask(&real, word, command, prefix)?;
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        match is_shim(&real, word) {
+            true => {
+                memory.1.insert(key, answer.clone());
+            }
+            false => {
+                memory.0.version = 1;
+                memory.0.answers.insert(key, answer.clone());
+                self.remember(&memory.0);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Writes the memory; where that fails, the tools are asked again next time.
+    fn remember(&self, memory: &Memory) {
+        let written = self.file.parent().map(|folder| -> std::io::Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            serde_json::to_writer(&mut file, memory)?;
+            file.persist(&self.file)?;
+            Ok(())
+        });
+        drop(written);
+    }
+
+    fn ask(
+        &self,
+        real: &Path,
+        word: &str,
+        command: &str,
+        prefix: Option<&str>,
+    ) -> Result<Answer, ToolFault> {
+        let said = self.run(command)?;
+        let version = Version::find(&said).ok_or_else(|| ToolFault::Command {
+            command: command.to_owned(),
+            how: format!(
+                "printed no version, but: {}",
+                masked(said.lines().next().unwrap_or("nothing"))
+            ),
+        })?;
+        let (prefix, program) = match prefix {
+            None => (own_prefix(real), real.to_owned()),
+            Some(prefix) => {
+                let said = self.run(prefix)?;
+                let folder = PathBuf::from(said.trim());
+                if !folder.is_absolute() || !folder.is_dir() {
+                    return Err(ToolFault::Command {
+                        command: prefix.to_owned(),
+                        how: format!(
+                            "printed no folder, but: {}",
+                            masked(said.lines().next().unwrap_or("nothing"))
+                        ),
+                    });
+                }
+                let below = folder.join("bin").join(word);
+                let program = if below.is_file() {
+                    below
+                } else {
+                    real.to_owned()
+                };
+                (folder, program)
+            }
+        };
+        Ok(Answer {
+            version: version.to_string(),
+            prefix,
+            program,
+        })
+    }
+
+    /// Runs a command of a declaration and returns what it printed.
+    fn run(&self, command: &str) -> Result<String, ToolFault> {
+        let failed = |how: String| ToolFault::Command {
+            command: command.to_owned(),
+            how,
+        };
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", command])
+            .env_clear()
+            .envs(self.user.variables())
+            .current_dir(&self.folder)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| failed(format!("could not be started: {error}")))?;
+        let out = reader(child.stdout.take());
+        let err = reader(child.stderr.take());
+        let start = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        let status = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) if start.elapsed() < PATIENCE => thread::sleep(pause),
+                Ok(None) => {
+                    kill(&mut child);
+                    return Err(failed(format!(
+                        "did not end within {} s",
+                        PATIENCE.as_secs()
+                    )));
+                }
+                Err(error) => return Err(failed(format!("could not be waited for: {error}"))),
+            }
+            pause = (pause * 2).min(Duration::from_millis(20));
+        };
+        let text = |bytes: thread::JoinHandle<Vec<u8>>| {
+            String::from_utf8_lossy(&bytes.join().unwrap_or_default()).into_owned()
+        };
+        let (out, err) = (text(out), text(err));
+        match status.success() {
+            true if out.trim().is_empty() => Ok(err),
+            true => Ok(out),
+            false => {
+                let last = err
+                    .lines()
+                    .chain(out.lines())
+                    .rfind(|line| !line.trim().is_empty());
+                Err(failed(format!(
+                    "failed ({status}): {}",
+                    masked(last.unwrap_or("it printed nothing"))
+                )))
+            }
+        }
+    }
+}
+
+/// Ends the command and what it started.
+fn kill(child: &mut std::process::Child) {
+    if let Some(group) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
+        let _ended = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _reaped = child.wait();
+}
+
+fn reader<R: Read + Send + 'static>(pipe: Option<R>) -> thread::JoinHandle<Vec<u8>> {
+    const ENOUGH: u64 = 64 * 1024;
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(pipe) = pipe {
+            let mut pipe = pipe.take(ENOUGH);
+            let _read = pipe.read_to_end(&mut bytes);
+            let _rest = std::io::copy(&mut pipe.into_inner(), &mut std::io::sink());
+        }
+        bytes
+    })
+}
+
+/// A script, or a program that is called by a name that is not its own.
+fn is_shim(real: &Path, word: &str) -> bool {
+    let mut start = [0; 2];
+    let script = fs::File::open(real)
+        .and_then(|mut file| file.read_exact(&mut start))
+        .is_ok()
+        && start == *b"#!";
+    let name = real.file_name().unwrap_or_default().to_string_lossy();
+    // `python3 -> python3.11` is a program of the same name, `cargo -> rustup` is not.
+    let stem = |text: &str| {
+        text.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-')
+            .to_owned()
+    };
+    script || stem(&name) != stem(word)
+}
+
+/// The folder above the `bin` in which the program lies, else its own.
+fn own_prefix(real: &Path) -> PathBuf {
+    let folder = real.parent().unwrap_or(real);
+    match (folder.file_name(), folder.parent()) {
+        (Some(name), Some(above)) if name == "bin" || name == "sbin" => above.to_owned(),
+        _ => folder.to_owned(),
+    }
+}
+
+/// `/nix/store/HASH-NAME` of a path below it.
+fn store_path(program: &Path) -> Option<PathBuf> {
+    let rest = program.strip_prefix("/nix/store").ok()?;
+    Some(Path::new("/nix/store").join(rest.components().next()?))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::runner::tools::ToolSpec;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    struct Machine(tempfile::TempDir);
+
+    impl Machine {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            for name in ["path", "store", "opt/bin"] {
+                fs::create_dir_all(folder.path().join(name)).unwrap();
+            }
+            Machine(folder)
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn program(&self, name: &str, text: &str) {
+            fs::write(self.path(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+            fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+
+        fn tools(&self) -> HostTools {
+            let path = format!("{}:/usr/bin:/bin", self.path("path").display());
+            let user = UserEnvironment::of([("PATH", path), ("HOME", "/h".to_owned())]);
+            HostTools::new(user, self.0.path(), &self.path("store"))
+        }
+
+        fn find(&self, name: &str, spec: &str) -> Result<HostTool, String> {
+            let spec: ToolSpec = serde_yaml::from_str(spec).unwrap();
+            let declared = Declared {
+                runner: "r",
+                name,
+                spec: &spec,
+            };
+            self.tools()
+                .find(&declared)
+                .map_err(|error| error.to_string())
+        }
+    }
+
+    #[test]
+    fn tool_is_found_with_its_version_and_prefix() {
+        let machine = Machine::new();
+        machine.program("opt/bin/gofoo", "echo foo version 1.26.6 $HOME");
+        symlink(machine.path("opt/bin/gofoo"), machine.path("path/gofoo")).unwrap();
+        let tool = machine
+            .find("foo", "{command: gofoo version, version: '>=1.20'}")
+            .unwrap();
+        let opt = fs::canonicalize(machine.path("opt")).unwrap();
+        assert_eq!(
+            (tool.version.as_str(), tool.command.as_str()),
+            ("1.26.6", "gofoo")
+        );
+        assert_eq!(
+            (tool.prefix.clone(), tool.program.clone()),
+            (opt.clone(), opt.join("bin/gofoo"))
+        );
+        assert_eq!(
+            tool.property(),
+            ("tool:foo".to_owned(), "1.26.6".to_owned())
+        );
+    }
+
+    #[test]
+    fn shim_leads_to_the_program_below_its_prefix() {
+        let machine = Machine::new();
+        machine.program("path/py", "echo Python 3.11.7 >&2");
+        machine.program("opt/bin/py", "");
+        let prefix = machine.path("opt");
+        let tool = machine
+            .find("py", &format!("{{prefix: 'echo {}'}}", prefix.display()))
+            .unwrap();
+        assert_eq!((tool.program, tool.prefix), (prefix.join("bin/py"), prefix));
+    }
+
+    #[test]
+    fn missing_and_other_versions_say_what_was_found() {
+        let machine = Machine::new();
+        machine.program("path/py", "echo Python 3.11.7");
+        let path = machine.path("path/py");
+        assert_eq!(
+            machine
+                .find("python", "{command: py -V, version: '>=3.14'}")
+                .unwrap_err(),
+            format!(
+                "tool `python` of runner `r`: `py` >=3.14 needed, 3.11.7 found at {}; install one that fits, or put its folder first on PATH",
+                path.display()
+            )
+        );
+        assert_eq!(
+            machine.find("nope-tool", "{version: 20}").unwrap_err(),
+            "tool `nope-tool` of runner `r`: `nope-tool` 20 needed, none found on PATH; install it or put its folder on PATH"
+        );
+    }
+
+    #[test]
+    fn command_that_fails_or_says_nothing_is_named() {
+        let machine = Machine::new();
+        machine.program("path/a", "echo broken https://u:p@h/ >&2; exit 3");
+        machine.program("path/b", "echo hello");
+        let failed = machine.find("a", "{}").unwrap_err();
+        assert!(
+            failed.ends_with("`a --version` failed (exit status: 3): broken https://***@h/"),
+            "{failed}"
+        );
+        let silent = machine.find("b", "{}").unwrap_err();
+        assert!(
+            silent.ends_with("`b --version` printed no version, but: hello"),
+            "{silent}"
+        );
+    }
+
+    #[test]
+    fn program_is_asked_once_and_again_when_it_changed() {
+        let machine = Machine::new();
+        // A real program: a copy of `true` that says its version through the command.
+        let copy = |from: &str| {
+            fs::copy(from, machine.path("path/prog")).unwrap();
+        };
+        copy("/bin/true");
+        let spec = format!(
+            "{{command: 'prog ; echo x >> {}; echo 1.2'}}",
+            machine.path("asked").display()
+        );
+        let asked = || {
+            fs::read_to_string(machine.path("asked"))
+                .unwrap()
+                .lines()
+                .count()
+        };
+        for _ in 0..2 {
+            machine.find("prog", &spec).unwrap();
+        }
+        assert_eq!(asked(), 1);
+        fs::remove_file(machine.path("path/prog")).unwrap();
+        copy("/bin/echo");
+        machine.find("prog", &spec).unwrap();
+        assert_eq!(asked(), 2);
+        fs::write(machine.path("store/host-tools.json"), "{torn").unwrap();
+        machine.find("prog", &spec).unwrap();
+        assert_eq!(asked(), 3);
+    }
+
+    #[test]
+    fn shim_is_asked_in_every_run() {
+        let machine = Machine::new();
+        let asked = machine.path("asked");
+        machine.program(
+            "path/shim",
+            &format!("echo x >> {}; echo 1.2", asked.display()),
+        );
+        for _ in 0..2 {
+            machine.find("shim", "{}").unwrap();
+        }
+        assert_eq!(fs::read_to_string(asked).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn names_of_the_same_program_are_no_shims() {
+        assert!(!is_shim(Path::new("/usr/bin/python3.11"), "python3"));
+        assert!(is_shim(Path::new("/usr/bin/rustup"), "cargo"));
+        assert_eq!(
+            store_path(Path::new("/nix/store/abc-go-1/bin/go")),
+            Some(PathBuf::from("/nix/store/abc-go-1"))
+        );
+        assert_eq!(store_path(Path::new("/usr/bin/go")), None);
+    }
+}
