@@ -282,7 +282,7 @@ impl Engine {
                         took_ms: performed.took.as_millis() as u64,
                         output: self.kept_output(&performed),
                     };
-                    self.put_check(key, record.clone());
+                    self.put_check(key, record.clone())?;
                     record
                 }
             };

@@ -286,9 +286,10 @@ impl Describer<'_> {
                 }
                 None => {
                     let host = self.workspace.host_tool(&declared)?;
-                    tools.host_versions.push((name.clone(), host.key()));
+                    let (_, version) = host.property();
+                    tools.host_versions.push((name.clone(), version));
                     tools.host.push(HostProgram {
-                        names: host.names(),
+                        names: names_of(name, &host.command),
                         program: host.program.clone(),
                         prefix: host.prefix.clone(),
                     });
@@ -312,4 +313,14 @@ impl Describer<'_> {
             ..spec.clone()
         })
     }
+}
+
+/// The names that a step finds a program of the machine by: the tool's, and the
+/// word that it was looked up by.
+fn names_of(tool: &str, command: &str) -> Vec<String> {
+    let mut names = vec![tool.to_owned()];
+    if command != tool {
+        names.push(command.to_owned());
+    }
+    names
 }

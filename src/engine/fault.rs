@@ -9,7 +9,7 @@ use crate::store::StoreError;
 
 /// Why a card is not done.
 #[derive(Debug)]
-pub enum Obstacle {
+pub(crate) enum Obstacle {
     /// It failed.
     Failed(Box<Failure>),
     /// It can't go on here, through no fault of its own.
@@ -22,7 +22,7 @@ pub enum Obstacle {
 
 impl Obstacle {
     /// A failure without a process.
-    pub fn failed(
+    pub(crate) fn failed(
         code: &'static str,
         message: impl Into<String>,
         help: impl Into<String>,
@@ -38,7 +38,7 @@ impl Obstacle {
     }
 
     /// Something is missing here.
-    pub fn stuck(message: impl Into<String>, help: impl Into<String>) -> Obstacle {
+    pub(crate) fn stuck(message: impl Into<String>, help: impl Into<String>) -> Obstacle {
         let help: String = help.into();
         Obstacle::Waits(Box::new(Wait {
             kind: WaitKind::Stuck,
@@ -49,7 +49,7 @@ impl Obstacle {
     }
 
     /// The same with its log.
-    pub fn with_log(mut self, path: PathBuf) -> Obstacle {
+    pub(crate) fn with_log(mut self, path: PathBuf) -> Obstacle {
         match &mut self {
             Obstacle::Failed(failure) => failure.log = failure.log.take().or(Some(path)),
             Obstacle::Waits(wait) => wait.log = wait.log.take().or(Some(path)),

@@ -11,7 +11,7 @@ use super::stage::HostProgram;
 
 /// What an action is to its card.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// The build itself.
     Build,
     /// A fetch.
@@ -22,7 +22,7 @@ pub enum Part {
 
 impl Part {
     /// For people.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Part::Build => "build".into(),
             Part::Fetch(name) => format!("fetch {name}"),
@@ -33,34 +33,34 @@ impl Part {
 
 /// An action to be performed.
 #[derive(Debug)]
-pub struct Order {
+pub(crate) struct Order {
     /// What it is to its card.
-    pub part: Part,
+    pub(crate) part: Part,
     /// The action.
-    pub action: Action,
+    pub(crate) action: Action,
     /// Its steps, for their names and timeouts.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// Programs of the machine.
-    pub host: Vec<HostProgram>,
+    pub(crate) host: Vec<HostProgram>,
     /// Caches that it sees.
-    pub caches: Vec<String>,
+    pub(crate) caches: Vec<String>,
     /// How long it may take.
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// How often a failure is tried again.
-    pub retries: Retries,
+    pub(crate) retries: Retries,
     /// The access that it has beyond its own root.
-    pub access: Access,
+    pub(crate) access: Access,
     /// What its output must be.
-    pub hash: Option<Sri>,
+    pub(crate) hash: Option<Sri>,
     /// A mutex across the processes of one store.
-    pub group: Option<String>,
+    pub(crate) group: Option<String>,
     /// The names of the variables that are passed and not keyed.
-    pub pass_env: Vec<String>,
+    pub(crate) pass_env: Vec<String>,
 }
 
 /// What an action may touch beyond its own root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Nothing: no network.
     Confined,
     /// The network, with the user's registry settings.
@@ -76,7 +76,7 @@ pub enum Access {
 
 impl Order {
     /// The name of the step with the number that the driver reports.
-    pub fn step_name(&self, number: usize) -> String {
+    pub(crate) fn step_name(&self, number: usize) -> String {
         let step = number.checked_sub(1).and_then(|index| self.steps.get(index));
         match step.and_then(|step| step.name.clone()) {
             Some(name) => name,
@@ -87,7 +87,7 @@ impl Order {
 
     /// The number of the step that the driver of `root` started last; 0 before
     /// the first.
-    pub fn step_of(root: &std::path::Path) -> usize {
+    pub(crate) fn step_of(root: &std::path::Path) -> usize {
         let text = std::fs::read_to_string(root.join(driver::STEP));
         text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
     }
@@ -95,15 +95,15 @@ impl Order {
 
 /// What came of an order.
 #[derive(Clone, Debug)]
-pub struct Performed {
+pub(crate) struct Performed {
     /// The artifact.
-    pub artifact: crate::digest::Digest,
+    pub(crate) artifact: crate::digest::Digest,
     /// Whether it was executed, and not found.
-    pub executed: bool,
+    pub(crate) executed: bool,
     /// Whether an input changed meanwhile, so that the result is not recorded.
-    pub moved: bool,
+    pub(crate) moved: bool,
     /// How long the execution took.
-    pub took: Duration,
+    pub(crate) took: Duration,
     /// The log it was written to, and where in it.
-    pub output: Option<(PathBuf, std::ops::Range<u64>)>,
+    pub(crate) output: Option<(PathBuf, std::ops::Range<u64>)>,
 }

@@ -20,7 +20,7 @@ use crate::process::capture;
 use crate::process::{ActionPaths, Execution, Exit, Isolation, Outcome};
 use crate::reapi::{ActionResult, ExecutedActionMetadata, OutputDirectory, Timestamp};
 use crate::runner::units;
-use crate::store::{ActionLock, Provenance, TryLock, nar_hash};
+use crate::store::{ActionLock, Provenance, StoreError, TryLock, nar_hash};
 
 use super::Engine;
 use super::fault::Obstacle;
@@ -391,7 +391,7 @@ impl Engine {
             }
             match store.adopt(&out) {
                 Ok(tree) => Ok(tree.digest),
-                Err(error) if error.is_about_the_tree() => {
+                Err(error) if is_about_the_tree(&error) => {
                     Err(Obstacle::failed("out", error.to_string(), error.help()))
                 }
                 Err(error) => Err(error.into()),
@@ -405,6 +405,17 @@ impl Order {
     fn part_is_cached(&self) -> bool {
         !matches!(self.part, Part::Check(_))
     }
+}
+
+/// Whether the steps are at fault, and not the store.
+fn is_about_the_tree(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::NoFolder { .. }
+            | StoreError::OddEntry { .. }
+            | StoreError::OddName { .. }
+            | StoreError::Moved { .. }
+    )
 }
 
 /// A folder that is deleted when it is no longer needed.
