@@ -12,7 +12,7 @@ use mikado::runner::lock::ToolLock;
 use mikado::runner::pin::{Pinning, pin};
 use mikado::runner::provision::Provisioner;
 use mikado::runner::tools::{Declared, ToolSpec};
-use mikado::runner::tree_home::FolderHome;
+use mikado::store::Store;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         })
         .collect();
     let user = UserEnvironment::current();
-    let home = FolderHome(fs::canonicalize(home)?);
+    let home = Store::open(home.as_ref())?;
     let progress = |step| {
         let _ = writeln!(stdout(), "{:6.2} {step:?}", start.elapsed().as_secs_f64());
     };

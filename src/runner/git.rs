@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::runner::client::{Client, Failed, UserEnvironment, masked};
 use crate::runner::sources::is_commit;
+use crate::store::{Sri, StoreError, nar_hash};
 
 /// Whether the network may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,10 +69,13 @@ pub enum GitFault {
     #[error("the tree is not the one of `hash`:\n  wanted {wanted}\n  got    {found}")]
     OtherHash {
         /// The hash of the list.
-        wanted: String,
+        wanted: Sri,
         /// The tree's.
-        found: String,
+        found: Sri,
     },
+    /// The tree can't be hashed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The disk.
     #[error("{doing}: {source}")]
     Disk {
@@ -87,15 +91,11 @@ fn disk(doing: &str) -> impl FnOnce(io::Error) -> GitFault {
     move |source| GitFault::Disk { doing, source }
 }
 
-/// Computes the SRI hash of a folder's Nix archive.
-pub type NarHash = fn(&Path) -> io::Result<String>;
-
 /// The git sources of a store.
 #[derive(Debug)]
 pub struct GitSources {
     folder: PathBuf,
     user: UserEnvironment,
-    nar_hash: NarHash,
 }
 
 /// The commits that tags and branches were when they were asked for.
@@ -107,11 +107,10 @@ struct Refs {
 
 impl GitSources {
     /// Keeps checkouts in the folder `sources` of the folder `store`.
-    pub fn new(store: &Path, user: UserEnvironment, nar_hash: NarHash) -> Self {
+    pub fn new(store: &Path, user: UserEnvironment) -> Self {
         GitSources {
             folder: store.join("sources"),
             user,
-            nar_hash,
         }
     }
 
@@ -169,7 +168,7 @@ impl GitSources {
         url: &str,
         commit: &str,
         tag: Option<&str>,
-        hash: Option<&str>,
+        hash: Option<Sri>,
         reach: Reach,
     ) -> Result<PathBuf, GitFault> {
         let folder = self.folder.join(commit);
@@ -190,10 +189,7 @@ impl GitSources {
         if let Some(wanted) = hash {
             let found = self.hash_of(&folder, commit)?;
             if found != wanted {
-                return Err(GitFault::OtherHash {
-                    wanted: wanted.to_owned(),
-                    found,
-                });
+                return Err(GitFault::OtherHash { wanted, found });
             }
         }
         Ok(folder)
@@ -341,15 +337,16 @@ impl GitSources {
     }
 
     /// The tree's hash, computed once.
-    fn hash_of(&self, folder: &Path, commit: &str) -> Result<String, GitFault> {
+    fn hash_of(&self, folder: &Path, commit: &str) -> Result<Sri, GitFault> {
         let kept = self.folder.join(format!("{commit}.nar"));
-        if let Ok(hash) = fs::read_to_string(&kept)
-            && hash.starts_with("sha256-")
+        if let Some(hash) = fs::read_to_string(&kept)
+            .ok()
+            .and_then(|hash| hash.parse().ok())
         {
             return Ok(hash);
         }
-        let hash = (self.nar_hash)(folder).map_err(disk("hashing a source"))?;
-        self.write(&kept, hash.as_bytes())?;
+        let hash = nar_hash(folder)?;
+        self.write(&kept, hash.to_string().as_bytes())?;
         Ok(hash)
     }
 
@@ -537,7 +534,7 @@ mod tests {
                 ("GIT_CONFIG_GLOBAL", config.into()),
                 ("GIT_DIR", "/nowhere".into()),
             ]);
-            GitSources::new(&self.path("store"), user, |_| Ok("sha256-x".to_owned()))
+            GitSources::new(&self.path("store"), user)
         }
     }
 
@@ -599,11 +596,15 @@ mod tests {
                 .sources()
                 .checkout(&place.url(), &commit, None, Some(hash), Reach::Network)
         };
-        assert!(checkout("sha256-x").is_ok());
+        let wanted = Sri([0; 32]);
+        let Err(GitFault::OtherHash { found, .. }) = checkout(wanted) else {
+            panic!("another hash was taken");
+        };
         assert_eq!(
-            checkout("sha256-y").unwrap_err().to_string(),
-            "the tree is not the one of `hash`:\n  wanted sha256-y\n  got    sha256-x"
+            checkout(wanted).unwrap_err().to_string(),
+            format!("the tree is not the one of `hash`:\n  wanted {wanted}\n  got    {found}")
         );
+        assert!(checkout(found).is_ok());
     }
 
     #[test]

@@ -25,7 +25,6 @@ pub(crate) mod pypi;
 pub mod sources;
 pub(crate) mod tarball;
 pub mod tools;
-pub mod tree_home;
 pub mod units;
 pub(crate) mod unpack;
 pub mod value;

@@ -21,8 +21,8 @@ use crate::runner::platform::Platform;
 use crate::runner::provision::{Provisioner, ToolProgress, at_once, refused};
 use crate::runner::pypi;
 use crate::runner::tools::{Declared, Package, ToolError, ToolFault};
-use crate::runner::tree_home::{TreeHome, digest_of_folder};
 use crate::runner::unpack::unpack;
+use crate::store::Store;
 
 /// How to pin.
 #[derive(Debug, Clone)]
@@ -87,7 +87,7 @@ pub fn pin(
     old: &ToolLock,
     declared: &[Declared<'_>],
     pinning: &Pinning,
-    home: &dyn TreeHome,
+    store: &Store,
     user: &UserEnvironment,
     progress: &(dyn Fn(ToolProgress) + Sync),
 ) -> Result<Pinned, Vec<ToolError>> {
@@ -100,15 +100,11 @@ pub fn pin(
     for npm in [false, true] {
         let jobs = jobs(&wanted, &pinned.lock, pinning, npm);
         let lock = pinned.lock.clone();
-        let provisioner = Provisioner::new(home, &lock, declared, user, progress);
+        let provisioner = Provisioner::new(store, &lock, declared, user, progress);
         let client = match npm && !jobs.is_empty() {
             false => None,
-            true => match provisioner.npm() {
-                Ok(Ok(client)) => Some(client),
-                Ok(Err(fault)) => {
-                    errors.push(jobs[0].wanted.declared.error(fault));
-                    break;
-                }
+            true => match provisioner.npm(&jobs[0].wanted.declared) {
+                Ok(client) => Some(client),
                 Err(error) => {
                     errors.push(error);
                     break;
@@ -117,7 +113,7 @@ pub fn pin(
         };
         let pinner = Pinner {
             provisioner,
-            home,
+            store,
             old: &lock,
             upgrade: pinning.upgrade,
             npm: client,
@@ -271,7 +267,7 @@ fn jobs<'a, 'w>(
 
 struct Pinner<'a> {
     provisioner: Provisioner<'a>,
-    home: &'a dyn TreeHome,
+    store: &'a Store,
     old: &'a ToolLock,
     upgrade: bool,
     npm: Option<Npm>,
@@ -440,9 +436,7 @@ impl Pinner<'_> {
         for bin in &wanted.bins {
             let root = scratch.join("tree");
             unpack(&wanted.package, &files, archives, bin, &root)?;
-            let tree = self
-                .digest(platform, &root)
-                .map_err(ToolFault::disk("storing the tree"))?;
+            let tree = self.digest(platform, &root)?;
             fs::remove_dir_all(&root)
                 .or_else(|error| match error.kind() {
                     std::io::ErrorKind::NotFound => Ok(()),
@@ -459,11 +453,12 @@ impl Pinner<'_> {
     }
 
     /// Keeps this machine's tree; of another platform's only the digest is wanted.
-    fn digest(&self, platform: Platform, root: &Path) -> std::io::Result<Digest> {
-        match Some(platform) == Platform::current() {
-            true => self.home.adopt(root),
-            false => digest_of_folder(root),
-        }
+    fn digest(&self, platform: Platform, root: &Path) -> Result<Digest, ToolFault> {
+        let tree = match Some(platform) == Platform::current() {
+            true => self.store.adopt(root),
+            false => self.store.hash_dir(root),
+        };
+        Ok(tree?.digest)
     }
 }
 

@@ -6,6 +6,7 @@
 //! an npm tool brings the tool of the project that has `npm`, where there is one.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +20,8 @@ use crate::runner::npm::Npm;
 use crate::runner::platform::Platform;
 use crate::runner::pypi::Pip;
 use crate::runner::tools::{Declared, Package, ToolError, ToolFault};
-use crate::runner::tree_home::TreeHome;
 use crate::runner::unpack::unpack;
+use crate::store::{Store, StoreError};
 
 /// How many tools are downloaded and unpacked at once.
 pub(crate) const AT_ONCE: usize = 4;
@@ -43,13 +44,15 @@ pub enum ToolProgress {
     Downloading(String, usize, u64),
     /// The archives are unpacked.
     Unpacking(String),
+    /// Another process makes the tool: its name, that process.
+    Waiting(String, u32),
     /// The tree is in the store.
     Provisioned(String),
 }
 
 /// Makes tools from a lock.
 pub struct Provisioner<'a> {
-    home: &'a dyn TreeHome,
+    store: &'a Store,
     lock: &'a ToolLock,
     all: &'a [Declared<'a>],
     user: &'a UserEnvironment,
@@ -62,14 +65,14 @@ impl<'a> Provisioner<'a> {
     /// Makes tools of this machine's platform. `all` are the tools of the whole
     /// project, in which one that brings `npm` is looked for.
     pub fn new(
-        home: &'a dyn TreeHome,
+        store: &'a Store,
         lock: &'a ToolLock,
         all: &'a [Declared<'a>],
         user: &'a UserEnvironment,
         progress: &'a (dyn Fn(ToolProgress) + Sync),
     ) -> Self {
         Provisioner {
-            home,
+            store,
             lock,
             all,
             user,
@@ -89,49 +92,62 @@ impl<'a> Provisioner<'a> {
         let Some(package) = declared.spec.package().map_err(fault)? else {
             return Ok(None);
         };
-        let platform = self.platform.ok_or_else(|| {
-            fault(ToolFault::NoPlatform(format!(
-                "{} {}",
-                std::env::consts::OS,
-                std::env::consts::ARCH
-            )))
-        })?;
+        let Some(platform) = self.platform else {
+            let machine = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
+            return Err(fault(ToolFault::NoPlatform(machine)));
+        };
         let Some((digest, locked)) = self.lock.find(declared, platform)? else {
             return Ok(None);
         };
-        let provisioned = |tree| Provisioned {
+        let tree = match self.there(&digest).map_err(fault)? {
+            Some(tree) => tree,
+            None => {
+                // The tool that has npm is made first: no two locks are ever held.
+                let npm = match package {
+                    Package::Npm(..) => Some(self.npm(declared)?),
+                    Package::Pypi(..) => None,
+                };
+                self.make_alone(declared, &package, locked, npm.as_ref(), digest)
+                    .map_err(fault)?
+            }
+        };
+        Ok(Some(Provisioned {
             name: declared.name.to_owned(),
             digest,
             tree,
-        };
-        let there = || {
-            self.home
-                .tree(&digest)
-                .map_err(ToolFault::disk("looking for the tree in the store"))
-        };
-        if let Some(tree) = there().map_err(fault)? {
-            return Ok(Some(provisioned(tree)));
-        }
-        // npm's own tool is made before this one's lock is taken: no two locks are ever held.
-        let npm = match package {
-            Package::Npm(..) => Some(self.npm()?.map_err(fault)?),
-            Package::Pypi(..) => None,
-        };
+        }))
+    }
+
+    fn there(&self, digest: &Digest) -> Result<Option<PathBuf>, ToolFault> {
+        Ok(self.store.tree(digest)?)
+    }
+
+    /// Makes the tree, unless another process has made it meanwhile.
+    fn make_alone(
+        &self,
+        declared: &Declared<'_>,
+        package: &Package<'_>,
+        locked: &LockedPackage,
+        npm: Option<&Npm>,
+        digest: Digest,
+    ) -> Result<PathBuf, ToolFault> {
+        let mut said = false;
         let _alone = self
-            .home
-            .lock(&format!("tool-{}", digest.hex()))
-            .map_err(|error| fault(ToolFault::disk("locking the tool")(error)))?;
-        if let Some(tree) = there().map_err(fault)? {
-            return Ok(Some(provisioned(tree)));
+            .store
+            .lock(&digest, &format!("tool {}", declared.name), |holder| {
+                if !said {
+                    said = true;
+                    (self.progress)(ToolProgress::Waiting(declared.name.to_owned(), holder.pid));
+                }
+                ControlFlow::Continue(())
+            })?;
+        if let Some(tree) = self.there(&digest)? {
+            return Ok(tree);
         }
-        self.make(declared, &package, locked, npm.as_ref(), digest)
-            .map_err(fault)?;
-        match there().map_err(fault)? {
-            Some(tree) => Ok(Some(provisioned(tree))),
-            None => Err(fault(ToolFault::disk("looking for the tree in the store")(
-                std::io::ErrorKind::NotFound.into(),
-            ))),
-        }
+        self.make(declared, package, locked, npm, digest)?;
+        self.store.flush()?;
+        let vanished = || StoreError::NoTree { digest };
+        Ok(self.there(&digest)?.ok_or_else(vanished)?)
     }
 
     /// Provisions tools, some at once; the results are in the order of `wanted`.
@@ -140,13 +156,13 @@ impl<'a> Provisioner<'a> {
     }
 
     /// The npm to ask: of the tool of this project that brings it, else the user's.
-    pub(crate) fn npm(&self) -> Result<Result<Npm, ToolFault>, ToolError> {
+    pub(crate) fn npm(&self, asking: &Declared<'_>) -> Result<Npm, ToolError> {
         for declared in npm_tools(self.all) {
             if let Some(provisioned) = self.tree(declared)? {
-                return Ok(Ok(Npm::of_tree(&provisioned.tree.join("bin"), self.user)));
+                return Ok(Npm::of_tree(&provisioned.tree.join("bin"), self.user));
             }
         }
-        Ok(Npm::find(self.user))
+        Npm::find(self.user).map_err(|fault| asking.error(fault))
     }
 
     /// The user's pip, looked for once.
@@ -155,10 +171,7 @@ impl<'a> Provisioner<'a> {
         if let Some(pip) = &*pip {
             return Ok(Arc::clone(pip));
         }
-        let scratch = self
-            .home
-            .scratch()
-            .map_err(ToolFault::disk("making a temporary folder in the store"))?;
+        let scratch = self.store.scratch_folder()?;
         let found = Arc::new(Pip::find(self.user, &scratch)?);
         *pip = Some(Arc::clone(&found));
         Ok(found)
@@ -183,10 +196,7 @@ impl<'a> Provisioner<'a> {
         let archives = Archives::read(&folder).map_err(ToolFault::disk("hashing downloads"))?;
         let root = scratch.path().join("tree");
         unpack(package, &locked.files, &archives, &declared.spec.bin, &root)?;
-        let found = self
-            .home
-            .adopt(&root)
-            .map_err(ToolFault::disk("storing the tree"))?;
+        let found = self.store.adopt(&root)?.digest;
         if found != wanted {
             return Err(ToolFault::OtherTree { wanted, found });
         }
@@ -196,9 +206,9 @@ impl<'a> Provisioner<'a> {
 
     /// A folder of its own, gone when dropped.
     pub(crate) fn scratch(&self) -> Result<tempfile::TempDir, ToolFault> {
-        self.home
-            .scratch()
-            .and_then(|folder| tempfile::Builder::new().prefix("tool-").tempdir_in(folder))
+        tempfile::Builder::new()
+            .prefix("tool-")
+            .tempdir_in(self.store.scratch_folder()?)
             .map_err(ToolFault::disk("making a temporary folder in the store"))
     }
 

@@ -12,6 +12,8 @@ use serde::Deserialize;
 
 use crate::runner::client::{UserEnvironment, masked};
 use crate::runner::git::{GitFault, GitSources, Reach};
+use crate::store::{NoSri, Sri};
+use crate::words;
 
 /// The place of the list of sources below a project's root.
 pub const SOURCES: &str = "runners/sources.yaml";
@@ -30,8 +32,8 @@ pub enum SourceSpec {
         commit: String,
         /// The tag or branch it was, for people and for servers that give no single commits.
         tag: Option<String>,
-        /// The SRI hash of the tree's Nix archive.
-        hash: Option<String>,
+        /// The hash of the tree's Nix archive.
+        hash: Option<Sri>,
     },
     /// A tag or branch of a git repository, or its HEAD; only by an override.
     Ref {
@@ -71,12 +73,19 @@ impl TryFrom<Written> for SourceSpec {
                 tag,
                 hash,
             } => match is_commit(&commit) {
-                true => Ok(SourceSpec::Commit {
-                    url,
-                    commit,
-                    tag,
-                    hash: hash.filter(|hash| !hash.is_empty()),
-                }),
+                true => {
+                    let hash = hash.filter(|hash| !hash.is_empty());
+                    let hash = hash.map(|hash| {
+                        hash.parse()
+                            .map_err(|error: NoSri| format!("`hash`: {error}"))
+                    });
+                    Ok(SourceSpec::Commit {
+                        url,
+                        commit,
+                        tag,
+                        hash: hash.transpose()?,
+                    })
+                }
                 false => Err(format!(
                     "`commit: {commit}` is no full commit: expected 40 lower-case hexadecimal digits"
                 )),
@@ -333,7 +342,7 @@ impl Sources {
                 commit,
                 tag,
                 hash,
-            } => (url, commit.clone(), tag.as_deref(), hash.as_deref()),
+            } => (url, commit.clone(), tag.as_deref(), *hash),
             SourceSpec::Ref { url, reference } => {
                 let commit = git
                     .commit_of(url, reference.as_deref(), reach)
@@ -354,13 +363,7 @@ impl Sources {
     }
 
     fn unknown(&self, name: &str) -> SourceError {
-        let nearest = self
-            .specs
-            .keys()
-            .map(|known| (strsim::damerau_levenshtein(known, name), known))
-            .filter(|(distance, known)| *distance <= 3.min(known.len() / 2))
-            .min()
-            .map(|(_, known)| known.clone());
+        let nearest = words::nearest(name, self.names()).map(str::to_owned);
         SourceError::Unknown {
             name: name.to_owned(),
             nearest,
@@ -430,6 +433,10 @@ mod tests {
             ("a: {git: x, commit: v1}", "no full commit"),
             ("a: {path: x, git: y}", "either `path: DIR` or"),
             ("a: {url: x}", "unknown field `url`"),
+            (
+                &format!("a: {{git: x, commit: {COMMIT}, hash: abc}}"),
+                "`hash`: `abc` is not a hash",
+            ),
         ] {
             let error = sources(text, &[], &[]).unwrap_err();
             assert!(error.contains(reason), "{error}");

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::digest::Digest;
 use crate::runner::platform::Platform;
 use crate::runner::version::VersionReq;
+use crate::store::StoreError;
 
 /// A tool as a runner declares it, below its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -281,6 +282,9 @@ pub enum ToolFault {
         /// What it did.
         how: String,
     },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The disk.
     #[error("{doing}: {source}")]
     Disk {
