@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::action::Machine;
+use crate::action::reason::{self, Reason};
+use crate::action::{Action, Machine};
+use crate::card::Stem;
 use crate::digest::Digest;
 use crate::engine::fault::Obstacle;
 use crate::engine::store_error;
@@ -25,8 +25,7 @@ use crate::runner::platform::Platform;
 use crate::runner::provision::{Provisioner, ToolProgress};
 use crate::runner::sources::{Override, Sources};
 use crate::runner::tools::{Declared, ToolError, ToolSpec};
-use crate::runner::tree_home::TreeHome;
-use crate::store::{Local, Store, nar_hash};
+use crate::store::{Local, Store};
 use crate::trace::Trace;
 
 /// The name of the lock of tools in the folder of runners.
@@ -116,11 +115,7 @@ impl Workspace {
         let list = read_or_empty(&runners.join(SOURCES))?;
         let sources = Sources::new(&project.root, &list, &user, &overrides, here)
             .map_err(|e| Error::usage(e.to_string(), ""))?;
-        let git = GitSources::new(store.folder(), user.clone(), |path| {
-            nar_hash(path)
-                .map(|sri| sri.to_string())
-                .map_err(std::io::Error::other)
-        });
+        let git = GitSources::new(store.folder(), user.clone());
         let commit = git.head_of(&project.root);
         let mut hidden = project.card_dirs.clone();
         hidden.push(runners.clone());
@@ -229,6 +224,24 @@ impl Workspace {
         Ok(())
     }
 
+    /// Why `action` is not the one of the card `stem` that succeeded last.
+    pub(crate) fn reasons(&self, stem: &Stem, action: &Action) -> Vec<Reason> {
+        let history = self.local.history(stem.as_str());
+        let Some(last) = history.success().and_then(|run| run.action) else {
+            return vec![Reason::NeverSucceeded];
+        };
+        if last == action.key {
+            return vec![Reason::Forgotten];
+        }
+        let new: BTreeMap<Digest, &Vec<u8>> =
+            action.blobs.iter().map(|(digest, bytes)| (*digest, bytes)).collect();
+        let blob = |digest: &Digest| match new.get(digest) {
+            Some(bytes) => Some((*bytes).clone()),
+            None => self.store.blob(digest).ok().flatten(),
+        };
+        reason::between(&last, &action.key, &blob)
+    }
+
     /// What a fetch gets of the user's environment; `home` names further files
     /// of the home folder.
     pub(crate) fn fetch_environment(&self, home: &[String]) -> FetchEnvironment {
@@ -292,28 +305,4 @@ fn read_lock(path: &Path) -> Result<ToolLock, Error> {
             "make it again with `mikado lock`",
         )
     })
-}
-
-/// Provisioned tools lie in the store like artifacts.
-impl TreeHome for Store {
-    fn tree(&self, digest: &Digest) -> io::Result<Option<PathBuf>> {
-        Store::tree(self, digest).map_err(io::Error::other)
-    }
-
-    fn adopt(&self, folder: &Path) -> io::Result<Digest> {
-        let tree = Store::adopt(self, folder).map_err(io::Error::other)?;
-        // A tool is worth its download: it is kept even if the run is killed.
-        self.flush().map_err(io::Error::other)?;
-        Ok(tree.digest)
-    }
-
-    fn scratch(&self) -> io::Result<PathBuf> {
-        self.scratch_folder().map_err(io::Error::other)
-    }
-
-    fn lock(&self, name: &str) -> io::Result<File> {
-        let file = File::create(self.folder().join("locks").join(name))?;
-        file.lock()?;
-        Ok(file)
-    }
 }
