@@ -456,3 +456,28 @@ fn thousands_of_files_are_adopted_and_checked() {
     fs::remove_file(&file).unwrap();
     assert!(world.other().tree(&tree.digest).unwrap().is_none());
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn folder_on_another_disk_is_copied_into_the_store() {
+    let world = world();
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    assert_ne!(
+        fs::metadata(memory.path()).unwrap().dev(),
+        fs::metadata(world.dir.path()).unwrap().dev(),
+        "/dev/shm must be a file system of its own for this test"
+    );
+    let entries = BTreeMap::from([
+        ("a".to_owned(), Node::File(vec![7; 500_000], 0o755)),
+        ("l".to_owned(), Node::Link("a".to_owned())),
+        ("e".to_owned(), Node::Folder(BTreeMap::new())),
+    ]);
+    let out = memory.path().join("out");
+    make(&out, &entries);
+    let tree = world.store.adopt(&out).unwrap();
+    assert_eq!(tree.digest, Digest::of(&directory(&entries)));
+    assert!(!out.exists());
+    world.store.flush().unwrap();
+    let path = world.other().tree(&tree.digest).unwrap().unwrap();
+    assert_eq!(fs::metadata(path.join("a")).unwrap().mode() & 0o777, 0o555);
+}
