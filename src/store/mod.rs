@@ -6,7 +6,6 @@
 //! one group of records. It knows nothing of cards, runners or keys: an action
 //! is a digest here.
 
-#[cfg(test)]
 mod copy;
 mod error;
 mod export;
