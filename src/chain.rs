@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use petgraph::Direction;
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
-use petgraph::Direction;
 use serde::Serialize;
 
 use crate::card::deck::Named;
@@ -103,7 +103,8 @@ impl Chain {
             return State::Complete;
         }
         let is_complete = |stem: &Stem| {
-            deck.card(stem).is_some_and(|card| card.plan == PlanState::Complete)
+            deck.card(stem)
+                .is_some_and(|card| card.plan == PlanState::Complete)
         };
         let all_known = self.unknown.get(&card.stem).is_none_or(Vec::is_empty);
         match all_known && self.requires(&card.stem).iter().all(is_complete) {
@@ -141,7 +142,10 @@ impl Chain {
         match self.state(stem) {
             State::Blocked => {
                 let required = self.requires(stem).iter();
-                required.filter(|stem| self.state(stem) != State::Complete).cloned().collect()
+                required
+                    .filter(|stem| self.state(stem) != State::Complete)
+                    .cloned()
+                    .collect()
             }
             _ => Vec::new(),
         }
@@ -180,7 +184,9 @@ impl Chain {
         let mut all: BTreeSet<Stem> = stems.iter().cloned().collect();
         let mut pending: VecDeque<Stem> = stems.iter().cloned().collect();
         while let Some(stem) = pending.pop_front() {
-            let Some(node) = self.nodes.get(&stem) else { continue };
+            let Some(node) = self.nodes.get(&stem) else {
+                continue;
+            };
             for next in self.graph.neighbors(*node) {
                 let next = &self.graph[next];
                 if all.insert(next.clone()) {
@@ -211,7 +217,10 @@ impl Chain {
                 dependents.entry(next).or_default().push(stem);
             }
         }
-        let free = open.iter().filter(|(_, count)| **count == 0).map(|(stem, _)| *stem);
+        let free = open
+            .iter()
+            .filter(|(_, count)| **count == 0)
+            .map(|(stem, _)| *stem);
         let mut ready: BTreeSet<&Stem> = free.collect();
         let mut order = Vec::with_capacity(stems.len());
         while let Some(stem) = ready.pop_first() {
@@ -242,7 +251,9 @@ impl Chain {
     }
 
     fn connect(&mut self, deck: &Deck, card: &Card, required: &mut BTreeSet<Stem>) {
-        let Some(from) = self.nodes.get(&card.stem).copied() else { return };
+        let Some(from) = self.nodes.get(&card.stem).copied() else {
+            return;
+        };
         let mut stems = Vec::new();
         let mut unknown = Vec::new();
         for requirement in card.requires() {
@@ -269,8 +280,14 @@ impl Chain {
                 self.graph.add_edge(from, *to, Edge { span, uses: true });
             }
         }
-        self.requires.entry(card.stem.clone()).or_default().extend(stems);
-        self.unknown.entry(card.stem.clone()).or_default().extend(unknown);
+        self.requires
+            .entry(card.stem.clone())
+            .or_default()
+            .extend(stems);
+        self.unknown
+            .entry(card.stem.clone())
+            .or_default()
+            .extend(unknown);
     }
 
     /// The card that an entry of `requires` means, or a finding.
@@ -286,9 +303,11 @@ impl Chain {
             Form::WikiLink(meant) => odd(meant, "a link"),
             Form::FileName(meant) => odd(meant, "a file name"),
             Form::Path(meant) => odd(meant, "a path"),
-            Form::NotText => Diagnostic::error("odd-prerequisite", "an entry of `requires` is no text")
-                .at(place(""))
-                .help("write a list of stems"),
+            Form::NotText => {
+                Diagnostic::error("odd-prerequisite", "an entry of `requires` is no text")
+                    .at(place(""))
+                    .help("write a list of stems")
+            }
             Form::Stem => match deck.named(&entry.text) {
                 Named::One(found) if found.stem == card.stem => {
                     Diagnostic::error("self-require", format!("`{}` requires itself", card.stem))
@@ -302,7 +321,8 @@ impl Chain {
                         return Some(found[0].stem.clone());
                     }
                     let stems: Vec<_> = found.iter().map(|c| c.stem.to_string()).collect();
-                    let message = format!("`{}` is an alias of {}", entry.text, words::list(&stems));
+                    let message =
+                        format!("`{}` is an alias of {}", entry.text, words::list(&stems));
                     Diagnostic::error("ambiguous-prerequisite", message)
                         .at(place(""))
                         .help("write the stem")
@@ -311,10 +331,14 @@ impl Chain {
                     let stems = deck.stems().map(Stem::as_str);
                     let help = match words::nearest(&entry.text, stems) {
                         Some(near) => format!("did you mean `{near}`?"),
-                        None => format!("write the card `{}.md`, or take the entry away", entry.text),
+                        None => {
+                            format!("write the card `{}.md`, or take the entry away", entry.text)
+                        }
                     };
-                    let message =
-                        format!("`{}` requires `{}`, which names no card", card.stem, entry.text);
+                    let message = format!(
+                        "`{}` requires `{}`, which names no card",
+                        card.stem, entry.text
+                    );
                     Diagnostic::error("unknown-prerequisite", message)
                         .at(place("no card has this stem"))
                         .help(help)
@@ -332,7 +356,10 @@ impl Chain {
             if files.len() < 2 || !matters {
                 continue;
             }
-            let message = format!("{} have the stem `{stem}`", words::count(files.len(), "file"));
+            let message = format!(
+                "{} have the stem `{stem}`",
+                words::count(files.len(), "file")
+            );
             let mut finding = Diagnostic::error("duplicate-stem", message)
                 .help("rename all but one: a card's file name is its identity");
             for card in files {
@@ -352,7 +379,10 @@ impl Chain {
                 }
             };
             if cards.len() > 1 {
-                let message = format!("{} have the alias `{alias}`", words::count(cards.len(), "card"));
+                let message = format!(
+                    "{} have the alias `{alias}`",
+                    words::count(cards.len(), "card")
+                );
                 let mut finding = Diagnostic::warning("duplicate-alias", message)
                     .help("an alias that several cards have names none of them");
                 for card in &cards {
@@ -374,7 +404,11 @@ impl Chain {
                 .filter(|stem| matches!(self.state(stem), State::Ready | State::Blocked))
                 .collect();
             if !open.is_empty() {
-                let message = format!("`{}` is complete, and requires {}, which is open", card.stem, words::list(&open));
+                let message = format!(
+                    "`{}` is complete, and requires {}, which is open",
+                    card.stem,
+                    words::list(&open)
+                );
                 let span = card.front.status.as_ref().map(|status| status.span.clone());
                 let place = match span {
                     Some(span) => card.source.place(span, ""),
@@ -418,9 +452,13 @@ impl Chain {
             );
             for (index, from) in cycle.iter().enumerate() {
                 let to = cycle[(index + 1) % cycle.len()];
-                let Some(edge) = self.graph.find_edge(*from, to) else { continue };
+                let Some(edge) = self.graph.find_edge(*from, to) else {
+                    continue;
+                };
                 let stem = &self.graph[*from];
-                let Some(card) = deck.files(stem.as_str()).into_iter().next() else { continue };
+                let Some(card) = deck.files(stem.as_str()).into_iter().next() else {
+                    continue;
+                };
                 let label = match index + 1 == cycle.len() {
                     true => format!("`{stem}` requires `{}` again", self.graph[to]),
                     false => format!("`{stem}` requires `{}`", self.graph[to]),
@@ -439,8 +477,11 @@ impl Chain {
         let mut came_from: BTreeMap<NodeIndex, NodeIndex> = BTreeMap::new();
         let mut pending = VecDeque::from([start]);
         while let Some(node) = pending.pop_front() {
-            let mut next: Vec<NodeIndex> =
-                self.graph.neighbors(node).filter(|next| knot.contains(next)).collect();
+            let mut next: Vec<NodeIndex> = self
+                .graph
+                .neighbors(node)
+                .filter(|next| knot.contains(next))
+                .collect();
             next.sort_by_key(|next| &self.graph[*next]);
             for to in next {
                 if to == start {

@@ -14,7 +14,12 @@ use crate::runner::client::UserEnvironment;
 ///
 /// Without a command, `mikado` lists the open cards.
 #[derive(Debug, Parser)]
-#[command(name = "mikado", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "mikado",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     /// What all commands share.
     #[command(flatten)]
@@ -28,13 +33,28 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 pub struct Global {
     /// Act as if started in DIR
-    #[arg(short = 'C', global = true, value_name = "DIR", help_heading = "Global options")]
+    #[arg(
+        short = 'C',
+        global = true,
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
     pub directory: Option<PathBuf>,
     /// Read cards from DIR; may be given several times
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
     pub cards: Vec<PathBuf>,
     /// Keep the store in DIR (also: MIKADO_STORE)
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
     pub store: Option<PathBuf>,
     /// When to use colour
     #[arg(

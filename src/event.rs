@@ -171,4 +171,3 @@ pub enum WaitKind {
     /// A tool, source, input or platform is missing.
     Stuck,
 }
-

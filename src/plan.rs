@@ -48,13 +48,18 @@ impl Plan {
     /// A plan of `cards`, which stand in topological order. Prerequisites that
     /// are not among them are taken as satisfied.
     pub fn new(cards: Vec<PlannedCard>) -> Plan {
-        let numbers: BTreeMap<&Stem, Number> =
-            cards.iter().enumerate().map(|(n, card)| (&card.stem, n)).collect();
+        let numbers: BTreeMap<&Stem, Number> = cards
+            .iter()
+            .enumerate()
+            .map(|(n, card)| (&card.stem, n))
+            .collect();
         let prerequisites = cards
             .iter()
             .map(|card| {
                 let before = card.before.iter();
-                before.filter_map(|stem| numbers.get(stem).copied()).collect()
+                before
+                    .filter_map(|stem| numbers.get(stem).copied())
+                    .collect()
             })
             .collect();
         Plan {

@@ -206,7 +206,9 @@ impl Project {
                 return Err(Error::usage(message, help));
             }
         }
-        let card_dirs = card_dirs.iter().map(|dir| dir.canonicalize().unwrap_or(dir.clone()));
+        let card_dirs = card_dirs
+            .iter()
+            .map(|dir| dir.canonicalize().unwrap_or(dir.clone()));
         let runners = config.runners.clone().unwrap_or_else(|| "runners".into());
         Ok(Project {
             card_dirs: card_dirs.collect(),
@@ -233,11 +235,18 @@ fn read_config(root: &Path) -> Result<Config, Error> {
             .help("`mikado schema config` has every key and its type");
         Error::Findings(vec![finding])
     };
-    let text = source.text().ok_or_else(|| invalid("`mikado.yaml` is not UTF-8".into(), 1))?;
+    let text = source
+        .text()
+        .ok_or_else(|| invalid("`mikado.yaml` is not UTF-8".into(), 1))?;
     let failed = |error: serde_yaml::Error| {
-        let line = error.location().map_or(1, |location| location.line() as u32);
+        let line = error
+            .location()
+            .map_or(1, |location| location.line() as u32);
         let text = error.to_string();
-        invalid(text.split(" at line ").next().unwrap_or(&text).to_owned(), line)
+        invalid(
+            text.split(" at line ").next().unwrap_or(&text).to_owned(),
+            line,
+        )
     };
     // `with` is decoded by its own reader, which keeps scalars as written.
     let (document, with) = without_with(text);
@@ -269,14 +278,22 @@ fn without_with(text: &str) -> (String, bool) {
 /// What to say where no cards are set up: a bounded look says where some are.
 fn no_cards(here: &Path) -> Error {
     let seen = folders_with_cards(here);
-    let message = format!("no cards here: `{}` has neither `mikado.yaml` nor `cards/`", here.display());
+    let message = format!(
+        "no cards here: `{}` has neither `mikado.yaml` nor `cards/`",
+        here.display()
+    );
     let help = match seen.as_slice() {
         [] => "`mikado init` makes a folder of cards; `-C DIR` acts elsewhere".to_owned(),
         [first, ..] => {
             let first = first.display();
             format!(
                 "open cards were seen in {}: `mikado --cards {first} list` reads them, `mikado init --cards {first}` sets it up; `-C DIR` acts elsewhere",
-                words::list(&seen.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>())
+                words::list(
+                    &seen
+                        .iter()
+                        .map(|dir| dir.display().to_string())
+                        .collect::<Vec<_>>()
+                )
             )
         }
     };
@@ -290,18 +307,28 @@ fn folders_with_cards(here: &Path) -> Vec<PathBuf> {
     };
     let mut counts: IndexMap<PathBuf, usize> = IndexMap::new();
     for path in files.into_iter().take(LOOKED_AT) {
-        let Ok(bytes) = std::fs::read(&path) else { continue };
+        let Ok(bytes) = std::fs::read(&path) else {
+            continue;
+        };
         let below = path.strip_prefix(here).unwrap_or(&path).to_owned();
         let card = Card::read(Stem::new(""), Source::new(below.clone(), bytes));
         if card.is_open() && !card.page {
-            let top = below.components().next().filter(|_| below.components().count() > 1);
-            let folder = top.map_or_else(|| PathBuf::from("."), |top| PathBuf::from(top.as_os_str()));
+            let top = below
+                .components()
+                .next()
+                .filter(|_| below.components().count() > 1);
+            let folder =
+                top.map_or_else(|| PathBuf::from("."), |top| PathBuf::from(top.as_os_str()));
             *counts.entry(folder).or_insert(0) += 1;
         }
     }
     let mut folders: Vec<(PathBuf, usize)> = counts.into_iter().collect();
     folders.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    folders.into_iter().take(3).map(|(folder, _)| folder).collect()
+    folders
+        .into_iter()
+        .take(3)
+        .map(|(folder, _)| folder)
+        .collect()
 }
 
 #[cfg(test)]

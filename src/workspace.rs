@@ -161,7 +161,10 @@ impl Workspace {
             message: error.to_string(),
             help: String::new(),
         })?;
-        let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut described = self
+            .described
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         described.insert(name.to_owned(), tree.described);
         resolved.insert(name.to_owned(), tree.path.clone());
         Ok(tree.path)
@@ -174,7 +177,10 @@ impl Workspace {
 
     /// The sources that were read so far, and what they are.
     pub fn sources_read(&self) -> BTreeMap<String, String> {
-        let described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        let described = self
+            .described
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         described.clone()
     }
 
@@ -188,7 +194,10 @@ impl Workspace {
         let Some(platform) = Platform::current() else {
             return Ok(None);
         };
-        Ok(self.lock.find(declared, platform)?.map(|(digest, _)| digest))
+        Ok(self
+            .lock
+            .find(declared, platform)?
+            .map(|(digest, _)| digest))
     }
 
     /// A tool of the machine.
@@ -218,8 +227,7 @@ impl Workspace {
                 telling(name);
             }
         };
-        let provisioner =
-            Provisioner::new(&*self.store, &self.lock, &all, &self.user, &progress);
+        let provisioner = Provisioner::new(&*self.store, &self.lock, &all, &self.user, &progress);
         provisioner.tree(&declared)?;
         Ok(())
     }
@@ -233,8 +241,11 @@ impl Workspace {
         if last == action.key {
             return vec![Reason::Forgotten];
         }
-        let new: BTreeMap<Digest, &Vec<u8>> =
-            action.blobs.iter().map(|(digest, bytes)| (*digest, bytes)).collect();
+        let new: BTreeMap<Digest, &Vec<u8>> = action
+            .blobs
+            .iter()
+            .map(|(digest, bytes)| (*digest, bytes))
+            .collect();
         let blob = |digest: &Digest| match new.get(digest) {
             Some(bytes) => Some((*bytes).clone()),
             None => self.store.blob(digest).ok().flatten(),

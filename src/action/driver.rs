@@ -32,7 +32,12 @@ done
 unset IFS folder
 export PATH="$path" HOME="$root/home" TMPDIR="$root/tmp" OUT="$root/out"
 export REQUIRES="$root/requires" FETCH="$root/fetch" TOOLS="$root/tools"
-export RUNNER="$root/runner" ARTIFACT="$root/artifact" CACHE="${CACHE:-$root/tmp/cache}"
+export RUNNER="$root/runner" CACHE="${CACHE:-$root/tmp/cache}"
+# The real folder: `find` does not follow a link that it is given.
+if [ -d artifact ]; then
+  ARTIFACT=$(cd -P artifact && pwd)
+  export ARTIFACT
+fi
 if [ ! -e .mikado/staged ]; then
   mv work .mikado/work
   cp -R .mikado/work work

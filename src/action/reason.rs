@@ -62,6 +62,11 @@ pub enum Reason {
         /// The role.
         role: String,
     },
+    /// A fetch has to be done first.
+    Fetching {
+        /// Its name.
+        name: String,
+    },
     /// A fetch brought something else.
     Fetch {
         /// Its name.
@@ -120,6 +125,7 @@ impl std::fmt::Display for Reason {
                 write!(f, "platform {name}: {}", between(from, to))
             }
             Reason::Prerequisite { role } => write!(f, "artifact of `{role}` changed"),
+            Reason::Fetching { name } => write!(f, "has to fetch {name}"),
             Reason::Fetch { name } => write!(f, "fetch `{name}` brought something else"),
             Reason::Script { path } => write!(f, "script {path} changed"),
             Reason::Input { path, change } => match change {

@@ -139,7 +139,9 @@ pub fn write(root: &Path, source: &Source, bytes: &[u8]) -> Result<(), Error> {
     file.write_all(bytes).map_err(Error::disk("write", &path))?;
     let kept = file.as_file().set_permissions(metadata.permissions());
     kept.map_err(Error::disk("set the mode of", &path))?;
-    file.as_file().sync_all().map_err(Error::disk("write", &path))?;
+    file.as_file()
+        .sync_all()
+        .map_err(Error::disk("write", &path))?;
     // As late as can be: the last moment in which a change can be noticed.
     let now = fs::read(&path).map_err(Error::disk("read", &path))?;
     if now != source.bytes() {
@@ -147,7 +149,8 @@ pub fn write(root: &Path, source: &Source, bytes: &[u8]) -> Result<(), Error> {
             path: source.path().display().to_string(),
         }));
     }
-    file.persist(&path).map_err(|error| Error::disk("replace", &path)(error.error))?;
+    file.persist(&path)
+        .map_err(|error| Error::disk("replace", &path)(error.error))?;
     // The new name is durable with its folder.
     let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(Error::disk("write to", folder))
@@ -155,7 +158,9 @@ pub fn write(root: &Path, source: &Source, bytes: &[u8]) -> Result<(), Error> {
 
 fn refusal(refusal: Refusal) -> Error {
     let help = match refusal {
-        Refusal::NoFrontMatter { .. } => "give it a block between `---` lines with `status: active`",
+        Refusal::NoFrontMatter { .. } => {
+            "give it a block between `---` lines with `status: active`"
+        }
         Refusal::Changed { .. } => "try again",
     };
     Error::usage(refusal.to_string(), help)
@@ -181,7 +186,10 @@ fn value_span(bytes: &[u8], span: &Span) -> Span {
 }
 
 fn line_start(bytes: &[u8], at: usize) -> usize {
-    bytes[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |found| found + 1)
+    bytes[..at]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |found| found + 1)
 }
 
 /// The line around `at` with its ending.
@@ -194,7 +202,11 @@ fn whole_line(bytes: &[u8], at: usize) -> Span {
 fn content_end(bytes: &[u8], at: usize) -> usize {
     let line = whole_line(bytes, at);
     let content = &bytes[line.clone()];
-    let blanks = content.iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let blanks = content
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_whitespace())
+        .count();
     line.end - blanks
 }
 
@@ -215,11 +227,15 @@ mod tests {
 
     #[test]
     fn only_the_status_changes() {
-        let text = "---\r\ntitle: 'x' # c\r\nstatus: active  # why\r\nrequires: [b]\r\n---\r\nbody\r\n";
+        let text =
+            "---\r\ntitle: 'x' # c\r\nstatus: active  # why\r\nrequires: [b]\r\n---\r\nbody\r\n";
         let expected = text.replace("active", "complete");
         assert_eq!(complete_text(text).as_deref(), Some(expected.as_str()));
         assert_eq!(complete_text(&expected), None);
-        assert_eq!(complete_text("---\nstatus: \"active\"\n---\n").as_deref(), Some("---\nstatus: complete\n---\n"));
+        assert_eq!(
+            complete_text("---\nstatus: \"active\"\n---\n").as_deref(),
+            Some("---\nstatus: complete\n---\n")
+        );
     }
 
     #[test]
@@ -236,9 +252,18 @@ mod tests {
             reopen("---\ntitle: x\nmodified: 2026-01-01\nrequires: [b]\n---\n").as_deref(),
             Some("---\ntitle: x\nmodified: 2026-01-01\nstatus: active\nrequires: [b]\n---\n")
         );
-        assert_eq!(reopen("---\nstatus: complete\n---\n").as_deref(), Some("---\nstatus: active\n---\n"));
-        assert_eq!(reopen("---\nstatus:\nrequires: [b]\n---\n").as_deref(), Some("---\nstatus: active\nrequires: [b]\n---\n"));
-        assert_eq!(reopen("---\nrequires: [b]\n---\n").as_deref(), Some("---\nstatus: active\nrequires: [b]\n---\n"));
+        assert_eq!(
+            reopen("---\nstatus: complete\n---\n").as_deref(),
+            Some("---\nstatus: active\n---\n")
+        );
+        assert_eq!(
+            reopen("---\nstatus:\nrequires: [b]\n---\n").as_deref(),
+            Some("---\nstatus: active\nrequires: [b]\n---\n")
+        );
+        assert_eq!(
+            reopen("---\nrequires: [b]\n---\n").as_deref(),
+            Some("---\nstatus: active\nrequires: [b]\n---\n")
+        );
         assert_eq!(reopen("---\nstatus: active\n---\n"), None);
     }
 
@@ -248,9 +273,17 @@ mod tests {
         let text = "---\nstatus: active\n---\n";
         fs::write(dir.path().join("a.md"), text).unwrap();
         let read = card(text);
-        fs::write(dir.path().join("a.md"), "---\nstatus: active\ntitle: y\n---\n").unwrap();
+        fs::write(
+            dir.path().join("a.md"),
+            "---\nstatus: active\ntitle: y\n---\n",
+        )
+        .unwrap();
         assert!(complete(dir.path(), &read, Completion::Set).is_err());
-        assert!(fs::read_to_string(dir.path().join("a.md")).unwrap().contains("title: y"));
+        assert!(
+            fs::read_to_string(dir.path().join("a.md"))
+                .unwrap()
+                .contains("title: y")
+        );
     }
 
     proptest! {

@@ -62,7 +62,10 @@ pub fn card(deck: &Deck, name: &str) -> Result<Stem, NotFound> {
         files => {
             return Err(NotFound::Duplicate {
                 name: name.to_owned(),
-                paths: files.iter().map(|c| c.path().display().to_string()).collect(),
+                paths: files
+                    .iter()
+                    .map(|c| c.path().display().to_string())
+                    .collect(),
             });
         }
     }
@@ -97,5 +100,8 @@ fn near(deck: &Deck, name: &str) -> Vec<String> {
         .filter(|(distance, known)| *distance <= limit || known.contains(name))
         .collect();
     near.sort();
-    near.into_iter().take(3).map(|(_, known)| known.to_owned()).collect()
+    near.into_iter()
+        .take(3)
+        .map(|(_, known)| known.to_owned())
+        .collect()
 }

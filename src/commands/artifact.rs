@@ -60,7 +60,10 @@ pub fn run(args: ArtifactArgs, context: &Context) -> Result<Exit, Error> {
             format!("make it first: mikado run {stem}"),
         )
     };
-    let digest = history.success().and_then(|run| run.artifact).ok_or_else(missing)?;
+    let digest = history
+        .success()
+        .and_then(|run| run.artifact)
+        .ok_or_else(missing)?;
     let tree = workspace.store.tree(&digest).map_err(|e| store_error(&e))?;
     let tree = tree.ok_or_else(missing)?;
     let line = match &args.command {

@@ -69,7 +69,11 @@ pub fn run(args: LockArgs, context: &Context) -> Result<Exit, Error> {
         for line in &lacking {
             out(line.clone())?;
         }
-        return Ok(if lacking.is_empty() { Exit::Done } else { Exit::Findings });
+        return Ok(if lacking.is_empty() {
+            Exit::Done
+        } else {
+            Exit::Findings
+        });
     }
     let setting = Setting {
         store: context.global.store.clone(),
@@ -84,7 +88,14 @@ pub fn run(args: LockArgs, context: &Context) -> Result<Exit, Error> {
         }
     };
     let pinning = Pinning::of(&args.platform, args.upgrade);
-    let pinned = pin(&old_lock, &declared, &pinning, &store, &context.user, &progress);
+    let pinned = pin(
+        &old_lock,
+        &declared,
+        &pinning,
+        &store,
+        &context.user,
+        &progress,
+    );
     let pinned = pinned.map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Error::Tools(lines.join("\n"))
@@ -105,10 +116,15 @@ pub fn run(args: LockArgs, context: &Context) -> Result<Exit, Error> {
 
 fn write(path: &std::path::Path, text: &str) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(path);
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::disk("write in", folder))?;
-    file.write_all(text.as_bytes()).map_err(Error::disk("write", path))?;
+    let mut file =
+        tempfile::NamedTempFile::new_in(folder).map_err(Error::disk("write in", folder))?;
+    file.write_all(text.as_bytes())
+        .map_err(Error::disk("write", path))?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.as_file().set_permissions(mode).map_err(Error::disk("write", path))?;
-    file.persist(path).map_err(|error| Error::disk("replace", path)(error.error))?;
+    file.as_file()
+        .set_permissions(mode)
+        .map_err(Error::disk("write", path))?;
+    file.persist(path)
+        .map_err(|error| Error::disk("replace", path)(error.error))?;
     Ok(())
 }

@@ -124,7 +124,10 @@ fn foresee(
                 .map(|(_, stem)| format!("after {stem}"))
                 .collect();
             if !after.is_empty() {
-                return Ok(Foreseen { verb: "run", why: after });
+                return Ok(Foreseen {
+                    verb: "run",
+                    why: after,
+                });
             }
             match build(card, workspace, artifacts) {
                 Ok(foreseen) => foreseen,
@@ -177,7 +180,10 @@ fn build(
     let order = describer.build(&fetched)?;
     if let Some(found) = store.lookup(&order.action.key)? {
         artifacts.insert(card.stem.clone(), found.artifact);
-        return Ok(Foreseen { verb: "fresh", why: vec![] });
+        return Ok(Foreseen {
+            verb: "fresh",
+            why: vec![],
+        });
     }
     let reasons = workspace.reasons(&card.stem, &order.action);
     Ok(Foreseen {

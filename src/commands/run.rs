@@ -173,4 +173,3 @@ fn memory() -> u64 {
     let total = info.totalram as u64 * u64::from(info.mem_unit.max(1));
     total - total / 8
 }
-

@@ -195,7 +195,9 @@ impl Selection {
         }
         let mut works: BTreeMap<Stem, Work> = BTreeMap::new();
         for stem in &stems {
-            let Some(card) = self.deck.card(stem) else { continue };
+            let Some(card) = self.deck.card(stem) else {
+                continue;
+            };
             match runners.work(card, &self.headings) {
                 Ok(work) => drop(works.insert(stem.clone(), work)),
                 Err(found) => findings.extend(found),
@@ -205,8 +207,12 @@ impl Selection {
         let overrides = self.overrides(args, &works)?;
         let mut cards = Vec::new();
         for stem in self.chain.order(&stems) {
-            let Some(card) = self.deck.card(&stem) else { continue };
-            let Some(work) = works.get(&stem) else { continue };
+            let Some(card) = self.deck.card(&stem) else {
+                continue;
+            };
+            let Some(work) = works.get(&stem) else {
+                continue;
+            };
             let uses = match self.uses(&stem, &mut runners, &works) {
                 Ok(uses) => uses,
                 Err(finding) => {
@@ -221,8 +227,7 @@ impl Selection {
                     continue;
                 }
             };
-            let mut before: BTreeSet<Stem> =
-                self.chain.requires(&stem).iter().cloned().collect();
+            let mut before: BTreeSet<Stem> = self.chain.requires(&stem).iter().cloned().collect();
             before.extend(uses.iter().map(|(_, stem)| stem.clone()));
             let steps = match work.kind {
                 Kind::Hand | Kind::Probe => {
@@ -281,7 +286,9 @@ impl Selection {
         if card.front.uses == Uses::Default {
             let required = self.chain.requires(stem);
             let builds = required.iter().filter(|stem| is_build(stem));
-            return Ok(builds.map(|stem| (stem.to_string(), stem.clone())).collect());
+            return Ok(builds
+                .map(|stem| (stem.to_string(), stem.clone()))
+                .collect());
         }
         let mut uses = Vec::new();
         for (role, text) in card.front.uses.roles() {
@@ -291,7 +298,8 @@ impl Selection {
                 return Err(Diagnostic::error("unknown-use", message).at(place));
             };
             if !is_build(&used) {
-                let message = format!("`{stem}` uses `{used}`, which is no build: it has no artifact");
+                let message =
+                    format!("`{stem}` uses `{used}`, which is no build: it has no artifact");
                 return Err(Diagnostic::error("use-without-artifact", message)
                     .at(place)
                     .help("take it out of `uses`; `requires` is enough for the order"));
@@ -323,7 +331,9 @@ impl Selection {
                         let message = format!("the runner of `{stem}` has no parameter `{name}`");
                         return Err(Error::usage(message, ""));
                     }
-                    overrides.cards.push((stem, name.to_owned(), value.to_owned()));
+                    overrides
+                        .cards
+                        .push((stem, name.to_owned(), value.to_owned()));
                 }
                 None => {
                     if !works.values().any(|work| declares(work, left)) {
@@ -339,7 +349,9 @@ impl Selection {
                         let message = format!("no runner of this run has a parameter `{left}`");
                         return Err(Error::usage(message, help));
                     }
-                    overrides.everywhere.push((left.to_owned(), value.to_owned()));
+                    overrides
+                        .everywhere
+                        .push((left.to_owned(), value.to_owned()));
                 }
             }
         }

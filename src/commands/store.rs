@@ -84,7 +84,13 @@ pub fn run_here(args: &StoreArgs, context: &Context) -> Result<Exit, Error> {
     let kept = workspace.store.kept_by_work_trees();
     let kept = kept.map_err(|e| store_error(&e))?;
     let limits = selection.project.config.store.limits()?;
-    run(args, &workspace.store, limits, &kept, &mut io::stdout().lock())
+    run(
+        args,
+        &workspace.store,
+        limits,
+        &kept,
+        &mut io::stdout().lock(),
+    )
 }
 
 /// Carries `store` out on an open store. `limits` are the project's own; `keep`

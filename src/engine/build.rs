@@ -83,7 +83,9 @@ impl Engine {
             (false, true) => How::Fresh,
             (false, false) => How::Restored,
         };
-        self.artifacts.borrow_mut().insert(card.stem.clone(), artifact);
+        self.artifacts
+            .borrow_mut()
+            .insert(card.stem.clone(), artifact);
         let took = started.elapsed();
         let run = CardRun {
             stem: card.stem.to_string(),
@@ -174,10 +176,20 @@ impl Engine {
             let digest = match known.await?? {
                 Some(known) => known.artifact,
                 None => {
-                    self.begin(card, Vec::new());
+                    let name = name.clone();
+                    let history = self.workspace.local.history(card.stem.as_str());
+                    self.begin(
+                        card,
+                        match history.success() {
+                            Some(_) => vec![Reason::Fetching { name }],
+                            None => vec![Reason::NeverSucceeded],
+                        },
+                    );
                     self.provide_tools(card).await?;
                     let again = async || Ok(describe().await??.action.key);
-                    self.perform(&card.stem, &order, false, again).await?.artifact
+                    self.perform(&card.stem, &order, false, again)
+                        .await?
+                        .artifact
                 }
             };
             fetched.insert(name.clone(), digest);
@@ -279,7 +291,9 @@ impl Engine {
                     Part::Check(name) => name.clone(),
                     part => part.name(),
                 };
-                self.shown.borrow_mut().push((card.stem.clone(), name, record.output));
+                self.shown
+                    .borrow_mut()
+                    .push((card.stem.clone(), name, record.output));
             }
             passed.push(key);
         }
@@ -340,7 +354,11 @@ impl Engine {
                 card: &planned,
                 requires: &requires,
             };
-            let runner = planned.work.runner.as_deref().unwrap_or(planned.stem.as_str());
+            let runner = planned
+                .work
+                .runner
+                .as_deref()
+                .unwrap_or(planned.stem.as_str());
             for (name, spec) in &planned.work.definition.tools {
                 let spec = describer.expanded(spec)?;
                 workspace.provide(runner, name, &spec, &|tool| {

@@ -10,9 +10,9 @@ use crate::action::{Action, Description, InputRoot, Node};
 use crate::digest::Digest;
 use crate::plan::PlannedCard;
 use crate::runner::definition::{Fetch, Input, Isolation, Root, Step};
+use crate::runner::glob::Pattern;
 use crate::runner::inputs::{Fault, Origins};
 use crate::runner::listing::FoundKind;
-use crate::runner::glob::Pattern;
 use crate::runner::tools::{Declared, ToolSpec};
 use crate::store::Sri;
 use crate::workspace::Workspace;
@@ -88,9 +88,11 @@ impl Describer<'_> {
         if text.is_empty() {
             return Ok(None);
         }
-        text.parse().map(Some).map_err(|error: crate::store::NoSri| {
-            Obstacle::failed("hash", format!("fetch {name}: {error}"), "")
-        })
+        text.parse()
+            .map(Some)
+            .map_err(|error: crate::store::NoSri| {
+                Obstacle::failed("hash", format!("fetch {name}: {error}"), "")
+            })
     }
 
     /// The order of the build itself, with what its fetches brought.
@@ -259,14 +261,20 @@ impl Describer<'_> {
     /// programs of the machine.
     fn tools(&self, only: Option<&[String]>, root: &mut InputRoot) -> Result<Tools, Obstacle> {
         let definition = &self.card.work.definition;
-        let runner = self.card.work.runner.as_deref().unwrap_or(self.card.stem.as_str());
+        let runner = self
+            .card
+            .work
+            .runner
+            .as_deref()
+            .unwrap_or(self.card.stem.as_str());
         let mut tools = Tools::default();
         if let Some(unknown) = only
             .unwrap_or_default()
             .iter()
             .find(|name| !definition.tools.contains_key(*name))
         {
-            let message = format!("a fetch names the tool `{unknown}`, which the runner does not declare");
+            let message =
+                format!("a fetch names the tool `{unknown}`, which the runner does not declare");
             return Err(Obstacle::failed("tool", message, ""));
         }
         for (name, spec) in &definition.tools {

@@ -79,10 +79,13 @@ impl Engine {
         self.confirm(card).await?;
         self.begin(card, Vec::new());
         for (index, step) in definition.steps.iter().enumerate() {
-            let name = step.name.clone().unwrap_or_else(|| match definition.steps.len() {
-                1 => "the command".into(),
-                _ => format!("step {}", index + 1),
-            });
+            let name = step
+                .name
+                .clone()
+                .unwrap_or_else(|| match definition.steps.len() {
+                    1 => "the command".into(),
+                    _ => format!("step {}", index + 1),
+                });
             let timeout = step.timeout.or(definition.timeout.map(|span| span.0));
             if let Ended::Exited(how, exit) = self.direct(card, &name, step, timeout).await? {
                 return Err(self.failed(card, format!("`{name}` {how}"), exit));

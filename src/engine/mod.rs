@@ -159,7 +159,10 @@ impl Engine {
             names: Cell::new(0),
         });
         let local = tokio::task::LocalSet::new();
-        let ran = local.block_on(&runtime, Rc::clone(&engine).drive(plan, mark, listener, received));
+        let ran = local.block_on(
+            &runtime,
+            Rc::clone(&engine).drive(plan, mark, listener, received),
+        );
         engine.workspace.trace.save();
         // Nothing blocking is worth waiting for once the run is over.
         runtime.shutdown_background();
@@ -234,7 +237,11 @@ impl Engine {
         let outcomes = self.told(&cards, outcomes);
         for (card, check, output) in self.shown.take() {
             let output = output.into_bytes();
-            self.emit(Event::CheckShown { card, check, output });
+            self.emit(Event::CheckShown {
+                card,
+                check,
+                output,
+            });
         }
         while let Ok(event) = received.try_recv() {
             listener(&event);
@@ -252,11 +259,13 @@ impl Engine {
             memory: self.options.memory,
             keep_going: self.options.keep_going,
         };
-        let costs: Vec<u64> = plan
-            .cards
-            .iter()
-            .map(|card| self.expected(&card.stem).map_or(1000, |d| d.as_millis() as u64).max(1))
-            .collect();
+        // In tenths of a second: what differs by less is the machine's noise,
+        // and two equal runs are to be equal.
+        let cost = |card: &PlannedCard| {
+            let expected = self.expected(&card.stem);
+            expected.map_or(10, |d| d.as_millis() as u64 / 100).max(1)
+        };
+        let costs: Vec<u64> = plan.cards.iter().map(cost).collect();
         let weights = plan.cards.iter().map(|card| self.weight(card)).collect();
         Schedule::new(&plan.prerequisites, &costs, weights, limits)
     }
@@ -268,8 +277,13 @@ impl Engine {
             card.parameters.expand(text).ok()
         };
         Weight {
-            jobs: text(&resources.jobs).and_then(|jobs| jobs.parse().ok()).unwrap_or(1).max(1),
-            memory: text(&resources.memory).and_then(|m| units::size(&m)).unwrap_or(0),
+            jobs: text(&resources.jobs)
+                .and_then(|jobs| jobs.parse().ok())
+                .unwrap_or(1)
+                .max(1),
+            memory: text(&resources.memory)
+                .and_then(|m| units::size(&m))
+                .unwrap_or(0),
         }
     }
 
@@ -455,7 +469,9 @@ impl Engine {
     fn link_points_to(&self, stem: &Stem, artifact: &Digest) -> bool {
         let link = self.workspace.local.link_path(stem.as_str());
         let tree = self.workspace.store.path_of_tree(artifact);
-        link.canonicalize().ok().is_some_and(|at| tree.canonicalize().ok() == Some(at))
+        link.canonicalize()
+            .ok()
+            .is_some_and(|at| tree.canonicalize().ok() == Some(at))
     }
 
     /// Whether `run` says something that the last success does not.
@@ -481,7 +497,11 @@ impl Engine {
         let start = || async { Keeper::start() };
         self.keeper.get_or_try_init(start).await.map_err(|error| {
             let message = format!("could not start the keeper of processes: {error}");
-            Obstacle::failed("keeper", message, "raise the limits of processes or open files")
+            Obstacle::failed(
+                "keeper",
+                message,
+                "raise the limits of processes or open files",
+            )
         })
     }
 

@@ -77,7 +77,9 @@ pub(crate) enum Access {
 impl Order {
     /// The name of the step with the number that the driver reports.
     pub(crate) fn step_name(&self, number: usize) -> String {
-        let step = number.checked_sub(1).and_then(|index| self.steps.get(index));
+        let step = number
+            .checked_sub(1)
+            .and_then(|index| self.steps.get(index));
         match step.and_then(|step| step.name.clone()) {
             Some(name) => name,
             None if self.steps.len() > 1 => format!("step {number}"),
@@ -89,7 +91,9 @@ impl Order {
     /// the first.
     pub(crate) fn step_of(root: &std::path::Path) -> usize {
         let text = std::fs::read_to_string(root.join(driver::STEP));
-        text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+        text.ok()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(0)
     }
 }
 

@@ -197,7 +197,10 @@ impl Engine {
         let took = started.elapsed();
         let artifact = match order.part {
             Part::Check(_) => Digest::of(b""),
-            _ => self.adopt(order, &root.0).await.map_err(|fault| fault.with_log(log.clone()))?,
+            _ => self
+                .adopt(order, &root.0)
+                .await
+                .map_err(|fault| fault.with_log(log.clone()))?,
         };
         Ok(Performed {
             artifact,
@@ -228,8 +231,9 @@ impl Engine {
     ) -> Result<Execution, Obstacle> {
         let workspace = &self.workspace;
         let variables = order.action.command.environment_variables.iter();
-        let mut env: Vec<(std::ffi::OsString, std::ffi::OsString)> =
-            variables.map(|v| (v.name.clone().into(), v.value.clone().into())).collect();
+        let mut env: Vec<(std::ffi::OsString, std::ffi::OsString)> = variables
+            .map(|v| (v.name.clone().into(), v.value.clone().into()))
+            .collect();
         let mut caches = Vec::new();
         if !order.caches.is_empty() {
             let folder = match self.options.no_caches {
@@ -282,7 +286,13 @@ impl Engine {
             }
         };
         Ok(Execution {
-            argv: order.action.command.arguments.iter().map(Into::into).collect(),
+            argv: order
+                .action
+                .command
+                .arguments
+                .iter()
+                .map(Into::into)
+                .collect(),
             env: absolute_path(env, root),
             cwd: root.to_owned(),
             output,

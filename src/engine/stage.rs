@@ -55,7 +55,9 @@ pub(crate) fn stage(
         let path = path.to_owned();
         move |source| Fault { path, source }
     };
-    for folder in ["work", "out", "tmp", "home", "requires", "fetch", "tools", HOST_TOOLS] {
+    for folder in [
+        "work", "out", "tmp", "home", "requires", "fetch", "tools", HOST_TOOLS,
+    ] {
         let path = root.join(folder);
         fs::create_dir_all(&path).map_err(at(&path))?;
     }
@@ -181,7 +183,12 @@ mod tests {
         };
         inputs.insert("work/a/b", node).unwrap();
         inputs
-            .insert("requires/x", Node::Tree { digest: Digest::of(b"") })
+            .insert(
+                "requires/x",
+                Node::Tree {
+                    digest: Digest::of(b""),
+                },
+            )
             .unwrap();
         let root = dir.path().join("root");
         let trees = stage(&root, &inputs, &|_| dir.path().to_owned(), &[]).unwrap();

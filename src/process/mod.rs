@@ -10,7 +10,6 @@
 
 pub mod capture;
 mod client;
-mod registry_settings;
 mod family;
 mod isolation;
 pub mod keeper;
@@ -21,11 +20,12 @@ mod pass;
 mod reaper;
 mod rules;
 mod sys;
+mod user_settings;
 mod wire;
 
-pub use registry_settings::FetchEnvironment;
 pub use client::{Execution, GRACE, Keeper, Running, Stopper};
 pub use isolation::{ActionPaths, Isolation};
 pub use kernel::Kernel;
 pub use mask::SHORTEST_SECRET;
 pub use outcome::{Exit, NotStarted, Outcome, Stage};
+pub use user_settings::FetchEnvironment;

@@ -124,9 +124,11 @@ impl Report for JsonReport {
                 });
                 self.write("cardStarted", Some(card.as_str()), rest)
             }
-            Event::CardAwaited { card, holder } => {
-                self.write("cardAwaited", Some(card.as_str()), json!({"holder": holder}))
-            }
+            Event::CardAwaited { card, holder } => self.write(
+                "cardAwaited",
+                Some(card.as_str()),
+                json!({"holder": holder}),
+            ),
             Event::PartStarted { card, part } => {
                 self.write("partStarted", Some(card.as_str()), json!({"part": part}))
             }

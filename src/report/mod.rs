@@ -41,7 +41,10 @@ pub(crate) fn without_controls(text: &str) -> String {
             '\u{1b}' => {
                 // CSI sequences end with a letter or `~`; others are two long.
                 if rest.next() == Some('[') {
-                    while rest.next().is_some_and(|c| !matches!(c, '\u{40}'..='\u{7e}')) {}
+                    while rest
+                        .next()
+                        .is_some_and(|c| !matches!(c, '\u{40}'..='\u{7e}'))
+                    {}
                 }
             }
             '\n' | '\t' => out.push(c),
@@ -67,6 +70,9 @@ mod tests {
 
     #[test]
     fn escape_sequences_are_taken_out() {
-        assert_eq!(without_controls("a\u{1b}[31mb\u{1b}[0m\tc\r\n\u{7}"), "ab\tc\n");
+        assert_eq!(
+            without_controls("a\u{1b}[31mb\u{1b}[0m\tc\r\n\u{7}"),
+            "ab\tc\n"
+        );
     }
 }

@@ -102,7 +102,11 @@ impl PlainReport {
             WaitKind::Stuck => "stuck",
             _ => "waiting",
         };
-        self.heading(AnsiColor::Yellow, word, &format!(": {card}: {}", wait.message))?;
+        self.heading(
+            AnsiColor::Yellow,
+            word,
+            &format!(": {card}: {}", wait.message),
+        )?;
         for (number, line) in wait.lines.iter().enumerate() {
             match wait.kind {
                 WaitKind::Hand => writeln!(self.out, "  {}. {line}", number + 1)?,
@@ -120,7 +124,11 @@ impl PlainReport {
     }
 
     fn failure(&mut self, card: &Stem, failure: &Failure, summary: &Summary) -> io::Result<()> {
-        self.heading(AnsiColor::Red, "error", &format!(": {card}: {}", failure.message))?;
+        self.heading(
+            AnsiColor::Red,
+            "error",
+            &format!(": {card}: {}", failure.message),
+        )?;
         for line in &failure.tail {
             writeln!(self.out, "  | {line}")?;
         }
@@ -139,14 +147,18 @@ impl Report for PlainReport {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::Noted { message } => self.line("Note", AnsiColor::Cyan, message),
-            Event::ToolProvisioning { tool } => self.line("Fetching", AnsiColor::Cyan, &format!("tool {tool}")),
+            Event::ToolProvisioning { tool } => {
+                self.line("Fetching", AnsiColor::Cyan, &format!("tool {tool}"))
+            }
             Event::CardStarted { card, reasons, .. } if self.starts || self.explain => {
                 let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
                 self.started(card, &reasons)
             }
-            Event::CardAwaited { card, holder } => {
-                self.line("Awaiting", AnsiColor::Cyan, &format!("{card}: {holder} is at it"))
-            }
+            Event::CardAwaited { card, holder } => self.line(
+                "Awaiting",
+                AnsiColor::Cyan,
+                &format!("{card}: {holder} is at it"),
+            ),
             Event::CardFinished { card, outcome } => self.finished(card, outcome),
             Event::RunStarted { .. }
             | Event::CardStarted { .. }
@@ -159,12 +171,20 @@ impl Report for PlainReport {
 
     fn finish(&mut self, summary: &Summary) -> io::Result<()> {
         for (card, why) in &summary.not_cached {
-            self.heading(AnsiColor::Yellow, "warning", &format!(": {card} is not recorded: {why}"))?;
+            self.heading(
+                AnsiColor::Yellow,
+                "warning",
+                &format!(": {card} is not recorded: {why}"),
+            )?;
         }
         for (card, wait, blocks) in &summary.waits {
             self.wait(card, wait, blocks)?;
         }
-        for blocked in summary.blocked.iter().filter(|blocked| !blocked.lacks.is_empty()) {
+        for blocked in summary
+            .blocked
+            .iter()
+            .filter(|blocked| !blocked.lacks.is_empty())
+        {
             let rest = format!(": {} lacks {}", blocked.card, list(&blocked.lacks));
             self.heading(AnsiColor::Yellow, "blocked", &rest)?;
         }
@@ -172,13 +192,23 @@ impl Report for PlainReport {
             self.failure(card, failure, summary)?;
         }
         if !summary.rebuilt_complete.is_empty() {
-            let rest = format!(": {} complete already, and built again", list(&summary.rebuilt_complete));
-            let verb = if summary.rebuilt_complete.len() == 1 { " was" } else { " were" };
+            let rest = format!(
+                ": {} complete already, and built again",
+                list(&summary.rebuilt_complete)
+            );
+            let verb = if summary.rebuilt_complete.len() == 1 {
+                " was"
+            } else {
+                " were"
+            };
             let rest = rest.replacen(" complete", &format!("{verb} complete"), 1);
             self.heading(AnsiColor::Cyan, "note", &rest)?;
         }
         for card in &summary.passed_unmarked {
-            writeln!(self.out, "{card}: passed; mark with: mikado complete {card}")?;
+            writeln!(
+                self.out,
+                "{card}: passed; mark with: mikado complete {card}"
+            )?;
         }
         for (name, described) in &summary.sources {
             writeln!(self.out, "source {name}: {described}")?;

@@ -47,9 +47,9 @@ impl Report for ProgressReport {
         match event {
             Event::RunStarted { cards, .. } => {
                 let bar = ProgressBar::new(*cards as u64);
-                if let Ok(style) =
-                    ProgressStyle::with_template("{pos}/{len} cards {wide_bar} {elapsed} (ETA {eta})")
-                {
+                if let Ok(style) = ProgressStyle::with_template(
+                    "{pos}/{len} cards {wide_bar} {elapsed} (ETA {eta})",
+                ) {
                     bar.set_style(style);
                 }
                 self.total = Some(self.all.add(bar));

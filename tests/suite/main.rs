@@ -1,3 +1,10 @@
-//! The end-to-end tests.
+//! The end-to-end tests: the real program in repositories of their own.
+#![expect(
+    unreachable_pub,
+    clippy::expect_used,
+    reason = "a test binary has no users, and a test stops at its first surprise"
+)]
 
+mod chain;
 mod process;
+mod support;

@@ -120,7 +120,12 @@ impl Sandbox {
     pub fn git(&self, arguments: &str) -> String {
         let mut git = self.command("git");
         git.args(["-c", "user.name=test", "-c", "user.email=test@localhost"]);
-        git.args(["-c", "init.defaultBranch=main", "-c", "commit.gpgsign=false"]);
+        git.args([
+            "-c",
+            "init.defaultBranch=main",
+            "-c",
+            "commit.gpgsign=false",
+        ]);
         git.args(words(arguments));
         let output = git.output().expect("git");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -208,7 +213,11 @@ impl Ran {
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         let all = self.all();
-        assert!(all.contains(text), "no {text:?} in mikado {}\n{all}", self.what);
+        assert!(
+            all.contains(text),
+            "no {text:?} in mikado {}\n{all}",
+            self.what
+        );
         self
     }
 
@@ -216,7 +225,11 @@ impl Ran {
     #[track_caller]
     pub fn says_not(self, text: &str) -> Self {
         let all = self.all();
-        assert!(!all.contains(text), "{text:?} in mikado {}\n{all}", self.what);
+        assert!(
+            !all.contains(text),
+            "{text:?} in mikado {}\n{all}",
+            self.what
+        );
         self
     }
 
