@@ -259,11 +259,11 @@ impl Engine {
             memory: self.options.memory,
             keep_going: self.options.keep_going,
         };
-        // In tenths of a second: what differs by less is the machine's noise,
-        // and two equal runs are to be equal.
+        // In seconds: what differs by less is the machine's noise, and two equal
+        // runs are to be equal.
         let cost = |card: &PlannedCard| {
             let expected = self.expected(&card.stem);
-            expected.map_or(10, |d| d.as_millis() as u64 / 100).max(1)
+            expected.map_or(1, |d| d.as_secs_f64().round() as u64).max(1)
         };
         let costs: Vec<u64> = plan.cards.iter().map(cost).collect();
         let weights = plan.cards.iter().map(|card| self.weight(card)).collect();
