@@ -97,16 +97,21 @@ pub struct LockedTree {
     pub tree: Digest,
 }
 
+impl LockedTree {
+    /// Whether it is the tree for this `bin`, in whatever order.
+    pub(crate) fn is_for(&self, bin: &IndexMap<String, String>) -> bool {
+        self.bin.len() == bin.len()
+            && bin
+                .iter()
+                .all(|(name, path)| self.bin.get(name) == Some(path))
+    }
+}
+
 impl LockedPackage {
     /// The digest of the tree whose `bin/` is as `bin` says.
     pub fn tree(&self, bin: &IndexMap<String, String>) -> Option<Digest> {
-        let same = |locked: &&LockedTree| {
-            locked.bin.len() == bin.len()
-                && bin
-                    .iter()
-                    .all(|(name, path)| locked.bin.get(name) == Some(path))
-        };
-        self.trees.iter().find(same).map(|locked| locked.tree)
+        let same = self.trees.iter().find(|locked| locked.is_for(bin));
+        same.map(|locked| locked.tree)
     }
 }
 

@@ -42,6 +42,10 @@ pub struct Provisioned {
 pub enum ToolProgress {
     /// Archives of a tool are downloaded: its name, how many, their bytes.
     Downloading(String, usize, u64),
+    /// A package is resolved, downloaded and hashed for the lock: its name, the platforms.
+    Locking(String, String),
+    /// That is done.
+    Locked(String, String),
     /// The archives are unpacked.
     Unpacking(String),
     /// Another process makes the tool: its name, that process.
@@ -224,14 +228,14 @@ impl<'a> Provisioner<'a> {
             (Package::Pypi(..), _) => {
                 let pip = self.pip()?;
                 pip.fetch(files, folder)
-                    .map_err(|failed| refused(package, failed))
+                    .map_err(|failed| refused(package, self.platform, failed))
             }
             (Package::Npm(..), Some(npm)) => {
                 let wanted = files
                     .iter()
                     .map(|file| (file.project.as_str(), file.version.as_str()));
                 npm.fetch(wanted, folder)
-                    .map_err(|failed| refused(package, failed))
+                    .map_err(|failed| refused(package, self.platform, failed))
             }
             (Package::Npm(..), None) => Err(ToolFault::NoClient(
                 "BUG: an npm package without npm".to_owned(),
@@ -240,14 +244,19 @@ impl<'a> Provisioner<'a> {
     }
 }
 
-pub(crate) fn refused(package: &Package<'_>, failed: Failed) -> ToolFault {
-    let (client, text) = match package {
-        Package::Pypi(text, ..) => ("pip", text),
-        Package::Npm(text, ..) => ("npm", text),
-    };
+/// The fault of a package that its client could not get for `platform`.
+pub(crate) fn refused(
+    package: &Package<'_>,
+    platform: Option<Platform>,
+    failed: Failed,
+) -> ToolFault {
     ToolFault::Refused {
-        client,
-        package: (*text).to_owned(),
+        client: match package {
+            Package::Pypi(..) => "pip",
+            Package::Npm(..) => "npm",
+        },
+        package: package.text().to_owned(),
+        platform: platform.filter(|platform| Some(*platform) != Platform::current()),
         said: failed.said,
     }
 }
