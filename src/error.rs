@@ -62,6 +62,8 @@ pub enum Error {
     Store {
         /// What is wrong.
         message: String,
+        /// What to do next; may be empty.
+        help: String,
     },
     /// Something that can't be, is.
     #[error("BUG: {0}")]
@@ -103,7 +105,7 @@ impl Error {
     /// What to do next; may be empty.
     pub fn help(&self) -> &str {
         match self {
-            Error::Usage { help, .. } => help,
+            Error::Usage { help, .. } | Error::Store { help, .. } => help,
             _ => "",
         }
     }

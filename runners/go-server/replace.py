@@ -1,9 +1,17 @@
-"""Puts a prerequisite's folder in the place of a vendored package: `$WITH`'s `replace` {import path: folder}."""
+"""Puts prerequisites' folders in the place of vendored packages: `$WITH`'s `replace` {import path: folder}.
+
+The vendored files are links, and Go does not embed links: those that are not Go files are made real first.
+"""
 import json
 import os
 import pathlib
 import shutil
 import sys
+
+for path in [path for path in pathlib.Path("vendor").rglob("*") if path.suffix != ".go" and path.is_symlink()]:
+    target = path.resolve()
+    path.unlink()
+    shutil.copyfile(target, path)
 
 for package, folder in json.loads(os.environ["WITH"])["replace"].items():
     place = pathlib.Path("vendor", package)

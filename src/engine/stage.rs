@@ -16,23 +16,23 @@ use crate::digest::Digest;
 
 /// A program of the machine that the steps find by some names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostProgram {
+pub(crate) struct HostProgram {
     /// The names.
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// The program.
-    pub program: PathBuf,
+    pub(crate) program: PathBuf,
     /// The folder of its installation.
-    pub prefix: PathBuf,
+    pub(crate) prefix: PathBuf,
 }
 
 /// Why a root could not be laid.
 #[derive(Debug, thiserror::Error)]
 #[error("could not lay `{}`: {source}", .path.display())]
-pub struct Fault {
+pub(crate) struct Fault {
     /// Where.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Why.
-    pub source: io::Error,
+    pub(crate) source: io::Error,
 }
 
 /// Every staged file's time: 1980-01-02T00:00:00Z, since zip knows nothing
@@ -45,7 +45,7 @@ const TIME: Duration = Duration::from_secs(315_619_200);
 /// # Errors
 ///
 /// The first file that could not be laid; `root` is then of no use.
-pub fn stage(
+pub(crate) fn stage(
     root: &Path,
     inputs: &InputRoot,
     tree: &dyn Fn(&Digest) -> PathBuf,
@@ -140,7 +140,7 @@ fn set_time(file: &File) -> io::Result<()> {
 
 /// Deletes a folder with all that is in it, whatever modes a step left behind.
 /// What can't be deleted stays: the next run sweeps it.
-pub fn clear(root: &Path) {
+pub(crate) fn clear(root: &Path) {
     if fs::remove_dir_all(root).is_ok() {
         return;
     }

@@ -8,7 +8,9 @@
 //! `pass`). What an execution may touch is `isolation`, what this kernel can
 //! do about it `kernel`. Nothing here knows of cards, runners or the store.
 
+pub mod capture;
 mod client;
+mod registry_settings;
 mod family;
 mod isolation;
 pub mod keeper;
@@ -21,6 +23,7 @@ mod rules;
 mod sys;
 mod wire;
 
+pub use registry_settings::FetchEnvironment;
 pub use client::{Execution, GRACE, Keeper, Running, Stopper};
 pub use isolation::{ActionPaths, Isolation};
 pub use kernel::Kernel;

@@ -121,13 +121,20 @@ pub enum Fault {
 /// Lists folders; remembers for each what git tracks although it ignores it.
 #[derive(Debug, Default)]
 pub struct Lister {
-    /// Folders that no wildcard ever matches: the cards, the runners and the
-    /// store of a repository.
-    pub hidden: Vec<PathBuf>,
+    hidden: Vec<PathBuf>,
     tracked: Mutex<BTreeMap<PathBuf, Arc<Vec<String>>>>,
 }
 
 impl Lister {
+    /// A lister for which no wildcard ever matches below the folders `hidden`:
+    /// the cards and the runners of a repository.
+    pub fn new(hidden: Vec<PathBuf>) -> Lister {
+        Lister {
+            hidden,
+            tracked: Mutex::default(),
+        }
+    }
+
     /// Finds the files of `folder` that `patterns` select, by their path below
     /// it.
     ///
@@ -397,11 +404,7 @@ mod tests {
 
     fn names(dir: &Path, patterns: &[&str]) -> Result<Vec<String>, String> {
         let patterns: Vec<_> = patterns.iter().map(|p| Pattern::new(p)).collect();
-        let lister = Lister {
-            hidden: vec![dir.join("cards")],
-            ..Lister::default()
-        };
-        lister
+        Lister::new(vec![dir.join("cards")])
             .list(dir, &patterns, false)
             .map(|found| found.into_keys().collect())
             .map_err(|fault| fault.to_string())

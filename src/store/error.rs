@@ -92,6 +92,14 @@ pub enum StoreError {
         /// The destination.
         path: PathBuf,
     },
+    /// The destination of an export holds what nobody wants replaced.
+    #[error("`{}` holds {found} and is not replaced", .path.display())]
+    Precious {
+        /// The destination.
+        path: PathBuf,
+        /// What it holds, with its article.
+        found: &'static str,
+    },
     /// A tree that was asked for is not in the store, or was damaged.
     #[error("the artifact {} is not in the store", .digest.short())]
     NoTree {
@@ -146,6 +154,7 @@ impl StoreError {
             StoreError::NotEmpty { .. } => {
                 "name a folder that is empty or new, or add `--force` to replace what is there"
             }
+            StoreError::Precious { .. } => "name a folder of its own",
             StoreError::NoTree { .. } => "run the card again: `mikado run CARD`",
             StoreError::OddStem { .. } => "rename the card's file",
         }

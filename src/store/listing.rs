@@ -99,38 +99,47 @@ impl Store {
     }
 
     fn listed(&self, digest: &Digest) -> Result<Option<Vec<Entry>>, StoreError> {
-        let mut entries = Vec::new();
-        let mut queue = vec![(String::new(), *digest)];
-        while let Some((prefix, digest)) = queue.pop() {
-            let Some(directory) = self.directory(&digest)? else {
+        list(digest, |digest| self.directory(digest))
+    }
+}
+
+/// All entries of a tree, sorted by path, from the messages that `read` gives;
+/// `None` where one is missing or malformed.
+pub(super) fn list(
+    digest: &Digest,
+    read: impl Fn(&Digest) -> Result<Option<Directory>, StoreError>,
+) -> Result<Option<Vec<Entry>>, StoreError> {
+    let mut entries = Vec::new();
+    let mut queue = vec![(String::new(), *digest)];
+    while let Some((prefix, digest)) = queue.pop() {
+        let Some(directory) = read(&digest)? else {
+            return Ok(None);
+        };
+        let mut push = |name: &str, kind| {
+            let path = format!("{prefix}{name}");
+            entries.push(Entry { path, kind });
+        };
+        for node in &directory.files {
+            let Some(digest) = node.digest.as_ref().and_then(|d| d.digest()) else {
                 return Ok(None);
             };
-            let mut push = |name: &str, kind| {
-                let path = format!("{prefix}{name}");
-                entries.push(Entry { path, kind });
-            };
-            for node in &directory.files {
-                let Some(digest) = node.digest.as_ref().and_then(|d| d.digest()) else {
-                    return Ok(None);
-                };
-                let executable = node.is_executable;
-                push(&node.name, EntryKind::File { digest, executable });
-            }
-            for node in &directory.symlinks {
-                let target = node.target.clone();
-                push(&node.name, EntryKind::Link { target });
-            }
-            for node in &directory.directories {
-                let Some(digest) = folder_digest(node) else {
-                    return Ok(None);
-                };
-                push(&node.name, EntryKind::Folder { digest });
-                queue.push((format!("{prefix}{}/", node.name), digest));
-            }
+            let executable = node.is_executable;
+            push(&node.name, EntryKind::File { digest, executable });
         }
-        entries.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Some(entries))
+        for node in &directory.symlinks {
+            let target = node.target.clone();
+            push(&node.name, EntryKind::Link { target });
+        }
+        for node in &directory.directories {
+            let Some(digest) = folder_digest(node) else {
+                return Ok(None);
+            };
+            push(&node.name, EntryKind::Folder { digest });
+            queue.push((format!("{prefix}{}/", node.name), digest));
+        }
     }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(Some(entries))
 }
 
 fn folder_digest(node: &DirectoryNode) -> Option<Digest> {

@@ -35,6 +35,9 @@ pub struct CardRun {
     /// The artifact, of a build that succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact: Option<Digest>,
+    /// Other trees that it would need again: fetches and tools.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Digest>,
     /// The checks that passed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Digest>,
@@ -131,6 +134,16 @@ impl Local {
         };
         local.rewrite_if_large()?;
         Ok(local)
+    }
+
+    /// The histories in a `.mikado` folder, which is only read.
+    pub(super) fn read(folder: &Path) -> Result<BTreeMap<String, CardHistory>, StoreError> {
+        let mut state = State {
+            journal: Journal::new(folder.join("records.jsonl")),
+            cards: BTreeMap::new(),
+        };
+        state.read_on()?;
+        Ok(state.cards)
     }
 
     /// The folder, absolute.

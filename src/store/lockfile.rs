@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::error::{During as _, StoreError};
+use crate::digest::Digest;
 
 /// Who holds a lock, for messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +148,19 @@ pub(super) fn read_holder(file: &mut File) -> Holder {
     let mut text = String::new();
     let _ = file.read_to_string(&mut text);
     serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// Deletes the lock files of actions that died with their holders.
+pub(super) fn sweep(folder: &Path) -> Result<(), StoreError> {
+    for entry in std::fs::read_dir(folder).during("read the folder", folder)? {
+        let path = entry.during("read the folder", folder)?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let is_action = name.is_some_and(|name| Digest::from_hex(name, 0).is_some());
+        if is_action && let TryLock::Acquired(lock) = try_lock(&path, &Holder::default())? {
+            drop(lock);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

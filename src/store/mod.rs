@@ -8,10 +8,13 @@
 
 mod copy;
 mod error;
+mod export;
 mod frame;
+mod gc;
 mod journal;
 mod layout;
 mod listing;
+mod live;
 mod local;
 mod lockfile;
 mod parallel;
@@ -21,17 +24,20 @@ mod scratch;
 mod segments;
 mod sri;
 mod trees;
+mod verify;
 mod witness;
 
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use error::StoreError;
+pub use gc::{Collected, Limits};
 pub use listing::{Entry, EntryKind};
 pub use local::{CardHistory, CardRun, Local};
 pub use lockfile::{ActionLock, Holder, TryLock};
@@ -39,8 +45,10 @@ pub use results::{Provenance, StoredResult};
 pub use scan::TREE_TIME;
 pub use sri::{NoSri, Sri, nar_hash};
 pub use trees::{HashedTree, TreeSize};
+pub use verify::{Damage, Stats, Verified};
 
 use crate::digest::Digest;
+use error::During as _;
 use layout::Layout;
 use scratch::Scratch;
 use segments::{Key, Kind, Segments};
@@ -54,6 +62,8 @@ pub struct Store {
     scratch: Mutex<Option<Arc<Scratch>>>,
     /// Held by the thread that flushes.
     flushing: Mutex<()>,
+    /// When this was opened, in milliseconds since 1970.
+    opened_ms: u64,
 }
 
 impl Store {
@@ -68,6 +78,7 @@ impl Store {
             known: trees::Known::default(),
             scratch: Mutex::default(),
             flushing: Mutex::default(),
+            opened_ms: now_ms(),
         })
     }
 
@@ -86,15 +97,23 @@ impl Store {
         self.tree_path(digest)
     }
 
-    /// The folder of the cache `name`, made where it is missing.
+    /// The folder of the cache `name`, made where it is missing, and noted as
+    /// used now.
     pub fn cache(&self, name: &str) -> Result<PathBuf, StoreError> {
         let path = self.layout.caches.join(name);
         layout::ensure_folder(&path)?;
+        let used = self.layout.caches.join(format!(".used-{name}"));
+        let touched = File::options().create(true).append(true).open(&used);
+        match touched.and_then(|file| file.set_modified(SystemTime::now())) {
+            Err(error) if layout::is_refusal(&error) => {}
+            touched => touched.during("note the use in", &used)?,
+        }
         Ok(path)
     }
 
     /// A folder of this process, on the disk of the trees, deleted when the
-    /// last user of the store is done with it.
+    /// store is dropped. As long as it is there, no collection takes what this
+    /// process uses.
     pub fn scratch_folder(&self) -> Result<PathBuf, StoreError> {
         Ok(self.scratch()?.path().to_owned())
     }
@@ -186,6 +205,7 @@ impl Store {
     /// Tries to become the only one that works on an action.
     pub fn try_lock(&self, action: &Digest, card: &str) -> Result<TryLock, StoreError> {
         self.layout.writable("lock an action")?;
+        self.scratch()?;
         let path = self.layout.locks.join(action.hex());
         let lock = lockfile::try_lock(&path, &Holder::this_process(card))?;
         if matches!(lock, TryLock::Acquired(_)) {
@@ -205,6 +225,7 @@ impl Store {
         wait: impl FnMut(&Holder) -> ControlFlow<()>,
     ) -> Result<Option<ActionLock>, StoreError> {
         self.layout.writable("lock an action")?;
+        self.scratch()?;
         let path = self.layout.locks.join(action.hex());
         let lock = lockfile::lock(&path, &Holder::this_process(card), wait)?;
         if lock.is_some() {
@@ -219,10 +240,16 @@ impl Store {
             return Ok(scratch.clone());
         }
         self.layout.writable("make a scratch folder")?;
-        let made = Arc::new(Scratch::new(&self.layout.tmp)?);
+        let made = Arc::new(Scratch::new(&self.layout.tmp, self.opened_ms)?);
         *scratch = Some(made.clone());
         Ok(made)
     }
+}
+
+/// Locks a mutex. What a panicking thread left in it is whole: every change
+/// of the store's maps is one step.
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Milliseconds since 1970.

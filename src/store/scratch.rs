@@ -2,7 +2,9 @@
 //! made there can be renamed into the store.
 //!
 //! The process holds a `flock` on its folder. Whoever can get that lock knows
-//! that the owner is dead, and may delete the folder.
+//! that the owner is dead, and may delete the folder. The folder's name says
+//! since when its owner has the store open, so the folders are also the list
+//! of who uses the store now.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -22,10 +24,10 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// Makes a folder in `tmp` that no other process will delete.
-    pub(super) fn new(tmp: &Path) -> Result<Scratch, StoreError> {
+    pub(super) fn new(tmp: &Path, opened_ms: u64) -> Result<Scratch, StoreError> {
         loop {
             let path = tempfile::Builder::new()
-                .prefix("run-")
+                .prefix(&format!("run-{opened_ms}-"))
                 .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
                 .tempdir_in(tmp)
                 .during("make a folder in", tmp)?
@@ -64,24 +66,33 @@ impl Drop for Scratch {
     }
 }
 
-/// Deletes the scratch folders of processes that are dead; returns how many.
-pub(super) fn sweep(tmp: &Path) -> Result<u64, StoreError> {
-    let mut swept = 0;
+/// Deletes the scratch folders of processes that are dead. Returns since when
+/// each process but the owner of `own` has had the store open, in milliseconds
+/// since 1970; 0 where that is not known.
+pub(super) fn sweep(tmp: &Path, own: Option<&Path>) -> Result<Vec<u64>, StoreError> {
+    let mut alive = Vec::new();
     for entry in fs::read_dir(tmp).during("read the folder", tmp)? {
-        let path = entry.during("read the folder", tmp)?.path();
+        let entry = entry.during("read the folder", tmp)?;
+        let path = entry.path();
+        if own == Some(path.as_path()) {
+            continue;
+        }
         let Ok(folder) = File::open(&path) else {
-            // Just deleted by its owner, or not readable: its owner's affair.
+            // Just deleted by its owner.
             continue;
         };
         match folder.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => continue,
+            Ok(()) => remove_all(&path)?,
+            Err(TryLockError::WouldBlock) => {
+                let name = entry.file_name();
+                let opened = name.to_str().and_then(|name| name.split('-').nth(1));
+                alive.push(opened.and_then(|ms| ms.parse().ok()).unwrap_or(0));
+            }
             Err(TryLockError::Error(error)) => return Err(error).during("lock", &path),
         }
-        remove_all(&path)?;
-        swept += 1;
     }
-    Ok(swept)
+    alive.sort_unstable();
+    Ok(alive)
 }
 
 /// Deletes a folder with folders in it that can't be read or written.
@@ -118,14 +129,15 @@ mod tests {
     #[test]
     fn only_the_dead_are_swept() {
         let tmp = tempfile::tempdir().unwrap();
-        let alive = Scratch::new(tmp.path()).unwrap();
+        let alive = Scratch::new(tmp.path(), 17).unwrap();
         let dead = tmp.path().join("run-dead");
         fs::create_dir_all(dead.join("a/b")).unwrap();
         fs::write(dead.join("a/b/file"), "x").unwrap();
         fs::set_permissions(dead.join("a"), fs::Permissions::from_mode(0o000)).unwrap();
-        assert_eq!(sweep(tmp.path()).unwrap(), 1);
+        let own = Scratch::new(tmp.path(), 18).unwrap();
+        assert_eq!(sweep(tmp.path(), Some(own.path())).unwrap(), [17]);
         assert!(!dead.exists());
-        assert!(alive.path().exists());
+        assert!(alive.path().exists() && own.path().exists());
         let path = alive.path().to_owned();
         drop(alive);
         assert!(!path.exists());

@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
 use prost::Message as _;
@@ -21,7 +21,7 @@ use super::layout::is_refusal;
 use super::scan::Scan;
 use super::segments::{Key, Kind};
 use super::witness::Witness;
-use super::{Store, copy, lockfile, parallel, scratch};
+use super::{Store, copy, hold, lockfile, parallel, scratch};
 use crate::digest::Digest;
 
 /// How long a tree that was found whole is not looked at again.
@@ -62,6 +62,8 @@ pub(super) struct Known {
     checked: Mutex<HashMap<Digest, Instant>>,
     /// In the store, and perhaps not on the disk yet.
     unsynced: Mutex<BTreeSet<Digest>>,
+    /// Bytes on the disk of what was adopted, until a collection asks.
+    pub(super) adopted: Mutex<u64>,
 }
 
 impl Store {
@@ -85,6 +87,7 @@ impl Store {
                 Ok(()) => {
                     self.note_tree(&scan)?;
                     self.note_use(&scan.digest)?;
+                    *hold(&self.known.adopted) += scan.witness.disk;
                     return Ok(scan.into());
                 }
                 Err(error) if is_taken(&error) => {
@@ -168,11 +171,7 @@ impl Store {
 
     /// How many files a tree has, and bytes: of the contents, and on the disk.
     pub fn tree_size(&self, digest: &Digest) -> Result<Option<TreeSize>, StoreError> {
-        Ok(self.witness(digest)?.map(|witness| TreeSize {
-            files: witness.files,
-            bytes: witness.bytes,
-            disk: witness.disk,
-        }))
+        Ok(self.witness(digest)?.map(TreeSize::from))
     }
 
     /// Puts a tree's record and messages, to be made durable by `flush`.
@@ -182,7 +181,7 @@ impl Store {
         let bytes = scan.witness.encode_to_vec();
         if self.segments.read(Kind::Tree, key)?.as_ref() != Some(&bytes) {
             // In this order: a flush that sees the record must see this.
-            lock(&self.known.unsynced).insert(scan.digest);
+            hold(&self.known.unsynced).insert(scan.digest);
             self.segments.put(Kind::Tree, key, bytes)?;
         }
         self.trust(&scan.digest);
@@ -212,7 +211,7 @@ impl Store {
 
     /// Renames a wrong tree away, unless another took its place meanwhile.
     pub(super) fn set_aside(&self, digest: &Digest, inode: u64) -> Result<(), StoreError> {
-        lock(&self.known.checked).remove(digest);
+        hold(&self.known.checked).remove(digest);
         if !self.layout.writable {
             return Ok(());
         }
@@ -251,19 +250,24 @@ impl Store {
         }
     }
 
+    /// The trees that this process has used.
+    pub(super) fn used_here(&self) -> BTreeSet<Digest> {
+        hold(&self.known.checked).keys().copied().collect()
+    }
+
     fn was_checked(&self, digest: &Digest) -> bool {
-        lock(&self.known.checked)
+        hold(&self.known.checked)
             .get(digest)
             .is_some_and(|when| when.elapsed() < TRUST)
     }
 
     fn trust(&self, digest: &Digest) {
-        lock(&self.known.checked).insert(*digest, Instant::now());
+        hold(&self.known.checked).insert(*digest, Instant::now());
     }
 
     /// Makes the files of all trees that were adopted durable.
     pub(super) fn sync_trees(&self) -> Result<(), StoreError> {
-        let digests = lock(&self.known.unsynced).clone();
+        let digests = hold(&self.known.unsynced).clone();
         if digests.is_empty() {
             return Ok(());
         }
@@ -285,7 +289,7 @@ impl Store {
                 synced => synced.during("sync", path),
             }
         })?;
-        lock(&self.known.unsynced).retain(|digest| !digests.contains(digest));
+        hold(&self.known.unsynced).retain(|digest| !digests.contains(digest));
         Ok(())
     }
 }
@@ -301,8 +305,14 @@ pub struct TreeSize {
     pub disk: u64,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl From<Witness> for TreeSize {
+    fn from(witness: Witness) -> TreeSize {
+        TreeSize {
+            files: witness.files,
+            bytes: witness.bytes,
+            disk: witness.disk,
+        }
+    }
 }
 
 /// What is at the root of a tree; `None` where nothing is.

@@ -159,7 +159,7 @@ impl Segments {
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let bytes = key.bytes();
         let short = short(kind as u8, &bytes);
-        let mut state = self.loaded()?;
+        let state = self.loaded()?;
         let (number, offset) = match state.index.get(&short) {
             None => return Ok(None),
             Some(Place::Pending(pending)) => {
@@ -172,24 +172,12 @@ impl Segments {
             return Ok(None);
         };
         drop(state);
-        let found = match frame::read_at(&segment.file, segment.salt, offset) {
-            Ok(found) => found,
-            // What the disk can't give back is as damaged as wrong bytes.
-            Err(error) if error.raw_os_error() == Some(libc::EIO) => None,
-            Err(error) => return Err(error).during("read", &self.path(number)),
-        };
-        match found {
+        match self.frame(&segment, offset)? {
             Some((head, payload)) if head.kind == kind as u8 && head.key == bytes => {
                 Ok(Some(payload))
             }
             _ => {
-                // Forgotten, so that it is put again by whoever makes it.
-                state = self.loaded()?;
-                if matches!(state.index.get(&short),
-                    Some(Place::Segment { number: n, offset: o }) if (*n, *o) == (number, offset))
-                {
-                    state.index.remove(&short);
-                }
+                self.forget(&short, number, offset)?;
                 Ok(None)
             }
         }
@@ -201,9 +189,13 @@ impl Segments {
         self.refresh_state(&mut state)
     }
 
-    /// All records of a kind in the order in which they were put; damaged ones
-    /// are left out.
-    pub(in super::super) fn all(&self, kind: Kind) -> Result<Vec<(Head, Vec<u8>)>, StoreError> {
+    /// Calls `found` with each record of a kind, in the order in which they
+    /// were put. Returns how many were damaged; those are forgotten.
+    pub(in super::super) fn each(
+        &self,
+        kind: Kind,
+        mut found: impl FnMut(&Head, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<u64, StoreError> {
         let state = self.loaded()?;
         let mut places = Vec::new();
         let mut waiting = Vec::new();
@@ -213,26 +205,58 @@ impl Segments {
             }
             match place {
                 Place::Segment { number, offset } => {
-                    places.extend(state.segment(*number).map(|s| (*number, *offset, s)));
+                    let segment = state.segment(*number);
+                    places.extend(segment.map(|segment| (*number, *offset, segment, *short)));
                 }
                 Place::Pending(pending) => waiting.push(pending.clone()),
             }
         }
         drop(state);
-        places.sort_by_key(|(number, offset, _)| (*number, *offset));
-        let mut all = Vec::new();
-        for (number, offset, segment) in places {
-            let found = frame::read_at(&segment.file, segment.salt, offset)
-                .during("read", &self.path(number))?;
-            all.extend(found);
+        places.sort_by_key(|(number, offset, ..)| (*number, *offset));
+        let mut damaged = 0;
+        for (number, offset, segment, short) in places {
+            match self.frame(&segment, offset)? {
+                Some((head, payload)) => found(&head, &payload)?,
+                None => {
+                    damaged += 1;
+                    self.forget(&short, number, offset)?;
+                }
+            }
         }
         waiting.sort_by_key(|pending| pending.head.time_ms);
-        all.extend(
-            waiting
-                .iter()
-                .map(|pending| (pending.head.clone(), pending.payload.clone())),
-        );
-        Ok(all)
+        for pending in waiting {
+            found(&pending.head, &pending.payload)?;
+        }
+        Ok(damaged)
+    }
+
+    /// The frame at a place; `None` where it is damaged.
+    fn frame(&self, segment: &Segment, offset: u64) -> Result<Option<(Head, Vec<u8>)>, StoreError> {
+        match frame::read_at(&segment.file, segment.salt, offset) {
+            // What the disk can't give back is as damaged as wrong bytes.
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => Ok(None),
+            found => found.during("read", &self.path(segment.number)),
+        }
+    }
+
+    /// Forgets a damaged record, so that it is put again by whoever makes it.
+    fn forget(&self, short: &Short, number: u32, offset: u64) -> Result<(), StoreError> {
+        let mut state = self.loaded()?;
+        if matches!(state.index.get(short),
+            Some(Place::Segment { number: n, offset: o }) if (*n, *o) == (number, offset))
+        {
+            state.index.remove(short);
+        }
+        Ok(())
+    }
+
+    /// Bytes of all segments.
+    pub(in super::super) fn size(&self) -> Result<u64, StoreError> {
+        let mut size = 0;
+        for number in segment_numbers(&self.folder)? {
+            size += fs::metadata(self.path(number)).map_or(0, |meta| meta.len());
+        }
+        Ok(size)
     }
 
     pub(super) fn path(&self, number: u32) -> PathBuf {

@@ -1,0 +1,243 @@
+//! The command line: what can be asked for, and what all commands share.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+use crate::diagnostic::{Look, Paint};
+use crate::error::{Error, Exit};
+use crate::runner::client::UserEnvironment;
+
+/// Runs Mikado chains: Markdown cards become an executable, cached graph.
+///
+/// Without a command, `mikado` lists the open cards.
+#[derive(Debug, Parser)]
+#[command(name = "mikado", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What all commands share.
+    #[command(flatten)]
+    pub global: Global,
+    /// What is asked for.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What all commands share.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Act as if started in DIR
+    #[arg(short = 'C', global = true, value_name = "DIR", help_heading = "Global options")]
+    pub directory: Option<PathBuf>,
+    /// Read cards from DIR; may be given several times
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    pub cards: Vec<PathBuf>,
+    /// Keep the store in DIR (also: MIKADO_STORE)
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    pub store: Option<PathBuf>,
+    /// When to use colour
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Global options"
+    )]
+    pub color: When,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR says otherwise.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How a command prints its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a card with all that it requires
+    Run(commands::run::RunArgs),
+    /// Show what `run` would do, and why
+    Plan(commands::plan::PlanArgs),
+}
+
+/// What a command has at hand beside its own arguments.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// What all commands share.
+    pub global: Global,
+    /// The folder that relative paths are below.
+    pub here: PathBuf,
+    /// The user's environment.
+    pub user: UserEnvironment,
+}
+
+impl Context {
+    /// The context of a command line.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no current folder, or `-C` names none.
+    pub fn new(global: Global, user: UserEnvironment) -> Result<Context, Error> {
+        let current = std::env::current_dir().map_err(Error::disk("find", "."))?;
+        let here = match &global.directory {
+            None => current,
+            Some(folder) => {
+                let folder = current.join(folder);
+                if !folder.is_dir() {
+                    let message = format!("`-C {}` names no folder", folder.display());
+                    return Err(Error::usage(message, ""));
+                }
+                folder
+            }
+        };
+        Ok(Context { global, here, user })
+    }
+
+    /// Whether the variable is set to something.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.user.value(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// Whether to use colour on a stream that is, or is not, a terminal.
+    ///
+    /// NO_COLOR and CLICOLOR_FORCE are those of no-color.org and
+    /// bixense.com/clicolors.
+    pub fn color(&self, is_terminal: bool) -> bool {
+        match self.global.color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto if self.is_set("NO_COLOR") => false,
+            When::Auto if self.user.value("CLICOLOR_FORCE").is_some_and(|v| v != "0") => true,
+            When::Auto => is_terminal && self.user.value("TERM").is_none_or(|term| term != "dumb"),
+        }
+    }
+
+    /// Colour for standard output.
+    pub fn paint(&self) -> Paint {
+        Paint(self.color(io::stdout().is_terminal()))
+    }
+
+    /// How findings are drawn on standard error.
+    pub fn look(&self) -> Look {
+        Look {
+            colour: self.color(io::stderr().is_terminal()),
+            ..Look::default()
+        }
+    }
+}
+
+impl Command {
+    /// Carries the command out.
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be.
+    pub fn run(self, context: &Context) -> Result<Exit, Error> {
+        match self {
+            Command::Run(args) => commands::run::run(args, context),
+            Command::Plan(args) => commands::plan::run(args, context),
+        }
+    }
+
+    /// Whether the answer, and so an error too, is to be JSON.
+    fn is_json(&self) -> bool {
+        let format = match self {
+            Command::Run(args) => args.format,
+            Command::Plan(args) => args.format,
+        };
+        format == Format::Json
+    }
+}
+
+/// Reads the command line, carries it out, and tells of an error.
+pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is no error of ours.
+            drop(error.print());
+            return match error.use_stderr() {
+                true => Exit::Usage as u8,
+                false => Exit::Done as u8,
+            };
+        }
+    };
+    let user = UserEnvironment::current();
+    let command = cli.command.unwrap_or_else(default_command);
+    let json = command.is_json();
+    let context = match Context::new(cli.global, user) {
+        Ok(context) => context,
+        Err(error) => return tell(&error, json, None),
+    };
+    match command.run(&context) {
+        Ok(exit) => exit as u8,
+        Err(error) => tell(&error, json, Some(&context)),
+    }
+}
+
+fn default_command() -> Command {
+    Command::Plan(commands::plan::PlanArgs::default())
+}
+
+/// Tells of an error; returns its exit code.
+fn tell(error: &Error, json: bool, context: Option<&Context>) -> u8 {
+    if let Error::Disk { source, .. } = error
+        && source.kind() == io::ErrorKind::BrokenPipe
+    {
+        return Exit::Done as u8;
+    }
+    let told = match json {
+        true => tell_json(error),
+        false => tell_text(error, context),
+    };
+    // Nobody listens: then nobody is told.
+    drop(told);
+    error.exit() as u8
+}
+
+fn tell_json(error: &Error) -> io::Result<()> {
+    let mut object = serde_json::json!({
+        "schemaVersion": crate::report::SCHEMA_VERSION,
+        "code": error.code(),
+        "message": error.to_string(),
+        "help": error.help(),
+        "command": null,
+    });
+    if let Error::Findings(findings) = error {
+        let all = findings.iter().map(crate::diagnostic::Diagnostic::json);
+        object["findings"] = all.collect();
+    }
+    writeln!(io::stdout(), "{object}")
+}
+
+fn tell_text(error: &Error, context: Option<&Context>) -> io::Result<()> {
+    let mut err = io::stderr().lock();
+    let look = context.map(Context::look).unwrap_or_default();
+    if let Error::Findings(findings) = error {
+        for finding in findings {
+            writeln!(err, "{}", crate::diagnostic::render(finding, look))?;
+        }
+    }
+    writeln!(err, "error: {error}")?;
+    if !error.help().is_empty() {
+        writeln!(err, "help: {}", error.help())?;
+    }
+    Ok(())
+}

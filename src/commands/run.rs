@@ -1,0 +1,157 @@
+//! `mikado run`.
+
+use std::collections::BTreeSet;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+
+use crate::card::{Stem, edit};
+use crate::cli::{Context, Format};
+use crate::engine::{Engine, Options};
+use crate::error::{Error, Exit};
+use crate::event::Event;
+use crate::process::GRACE;
+use crate::report::{JsonReport, PlainReport, ProgressReport, Report, Summary};
+
+use super::selection::{Selection, SelectionArgs};
+
+/// Run a card with all that it requires
+///
+/// Every build of the chain is brought up to date, open or complete; commands
+/// and probes run while their cards are open; what is to be done by hand is
+/// listed at the end. A card that passed is marked complete.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// What to run, and with what
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    /// Run at most N jobs at once [default: the number of processors]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// After a failure, go on with all that does not depend on it
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Execute the cards named here although they are up to date
+    #[arg(short, long)]
+    pub force: bool,
+    /// Mark no card complete
+    #[arg(long)]
+    pub no_mark: bool,
+    /// Use empty caches, such as that of the Go compiler
+    #[arg(long)]
+    pub no_caches: bool,
+    /// Say of each card that is executed every reason
+    #[arg(long)]
+    pub explain: bool,
+    /// Answer the question of the command CARD with yes
+    #[arg(long, value_name = "CARD")]
+    pub yes: Vec<String>,
+    /// How to print what happens
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// Carries `run` out.
+///
+/// # Errors
+///
+/// Where the cards, the store or the disk are in the way.
+pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
+    let began = Instant::now();
+    let selection = Selection::read(&args.selection, context)?;
+    let plan = selection.plan(&args.selection, context)?;
+    let yes = args
+        .yes
+        .iter()
+        .map(|name| selection.find(name))
+        .collect::<Result<BTreeSet<Stem>, Error>>()?;
+    let workspace = Arc::new(selection.workspace(&args.selection, context, false)?);
+    let marks = !args.no_mark && selection.project.config.marks_on_run();
+    let options = Options {
+        jobs: args.jobs.unwrap_or_else(processors).max(1),
+        keep_going: args.keep_going,
+        force: args.force,
+        mark: marks,
+        no_caches: args.no_caches,
+        yes,
+        grace: GRACE,
+        memory: memory(),
+    };
+    let mut report = report(&args, context);
+    let mut marked = 0;
+    let mut shown = Vec::new();
+    let mut broken_pipe = false;
+    let mark = |stem: &Stem| -> Result<bool, Error> {
+        let card = selection.deck.card(stem);
+        let Some(card) = card else {
+            return Err(Error::Bug(format!("no card `{stem}` to mark")));
+        };
+        edit::complete(&selection.project.root, card, selection.completion())
+    };
+    let mut listener = |event: &Event| {
+        match event {
+            Event::CardMarked { .. } => marked += 1,
+            Event::CheckShown {
+                card,
+                check,
+                output,
+            } => shown.push((card.clone(), check.clone(), output.clone())),
+            _ => {}
+        }
+        // A closed pipe ends the talk, not the work.
+        broken_pipe |= report.event(event).is_err();
+    };
+    let ran = Engine::run(Arc::clone(&workspace), &plan, options, &mark, &mut listener)?;
+    let mut summary = Summary {
+        exit: ran.exit as u8,
+        took: began.elapsed(),
+        marked,
+        shown,
+        root: selection.project.root.clone(),
+        sources: workspace
+            .sources_read()
+            .into_iter()
+            .filter(|(name, _)| selection.is_overridden(name))
+            .collect(),
+        ..Summary::default()
+    };
+    for (card, outcome) in plan.cards.iter().zip(&ran.outcomes) {
+        let blocks = plan
+            .cards
+            .iter()
+            .filter(|other| other.before.contains(&card.stem))
+            .map(|other| other.stem.clone())
+            .collect();
+        summary.add(&card.stem, outcome, marks, blocks);
+    }
+    drop(report.finish(&summary));
+    Ok(ran.exit)
+}
+
+fn report(args: &RunArgs, context: &Context) -> Box<dyn Report> {
+    let out = Box::new(io::stdout());
+    if args.format == Format::Json {
+        return Box::new(JsonReport::new(out));
+    }
+    let live = io::stderr().is_terminal() && io::stdout().is_terminal() && !context.is_set("CI");
+    let plain = PlainReport::new(out, context.paint(), !live, args.explain);
+    match live {
+        true => Box::new(ProgressReport::new(plain)),
+        false => Box::new(plain),
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The memory that cards may ask for together: what the machine has, less an
+/// eighth for everything else.
+fn memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    let total = info.totalram as u64 * u64::from(info.mem_unit.max(1));
+    total - total / 8
+}
+

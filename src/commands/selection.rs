@@ -1,0 +1,347 @@
+//! What `run`, `plan` and their like are asked about: the cards of a chain with
+//! their work, read and checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::{Args, ValueEnum};
+use indexmap::IndexMap;
+
+use crate::card::body::Headings;
+use crate::card::edit::Completion;
+use crate::card::{Deck, Stem, Uses, find};
+use crate::chain::Chain;
+use crate::cli::Context;
+use crate::diagnostic::{self, Diagnostic, Severity};
+use crate::error::Error;
+use crate::plan::{Plan, PlannedCard};
+use crate::project::Project;
+use crate::runner::definition::Kind;
+use crate::runner::tools::ToolSpec;
+use crate::runner::value::Value;
+use crate::runner::work::{self, Overrides, Runners, Work};
+use crate::words;
+use crate::workspace::{Setting, Workspace};
+
+/// Which cards, and with what.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SelectionArgs {
+    /// Cards by stem, alias or the beginning of a stem [default: the only goal]
+    #[arg(value_name = "CARD")]
+    pub cards: Vec<String>,
+    /// Every goal, and every build that nothing requires
+    #[arg(long, conflicts_with = "cards")]
+    pub all: bool,
+    /// The named cards alone: what they use must be in the store
+    #[arg(long, requires = "cards")]
+    pub only: bool,
+    /// Take another tree as a source: NAME=PATH or NAME=git+URL?ref=REF
+    #[arg(long = "source", value_name = "NAME=TREE")]
+    pub sources: Vec<String>,
+    /// Give a parameter: NAME=VALUE for every runner, CARD:NAME=VALUE for one card
+    #[arg(long = "with", value_name = "[CARD:]NAME=VALUE")]
+    pub with: Vec<String>,
+    /// Where tools come from
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub tools: Option<ToolsFrom>,
+    /// Ask git again what tags and branches are
+    #[arg(long)]
+    pub refresh: bool,
+}
+
+/// Where tools come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ToolsFrom {
+    /// From the registries, by the lock.
+    Lock,
+    /// From PATH, where their version fits.
+    Path,
+}
+
+/// The cards of a project, read, with the chain that they make.
+pub(crate) struct Selection {
+    pub(crate) project: Project,
+    pub(crate) deck: Deck,
+    pub(crate) chain: Chain,
+    headings: Headings,
+    overridden: BTreeSet<String>,
+}
+
+impl Selection {
+    /// Reads the project's cards.
+    pub(crate) fn read(args: &SelectionArgs, context: &Context) -> Result<Selection, Error> {
+        let project = Project::find(&context.here, &context.global.cards)?;
+        let deck = Deck::read(&project.root, &project.card_dirs);
+        let chain = Chain::new(&deck);
+        let headings = project.config.headings();
+        let name = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
+        Ok(Selection {
+            overridden: args.sources.iter().map(name).collect(),
+            project,
+            deck,
+            chain,
+            headings,
+        })
+    }
+
+    /// The card that is meant by `name`.
+    pub(crate) fn find(&self, name: &str) -> Result<Stem, Error> {
+        find::card(&self.deck, name).map_err(|e| Error::usage(e.to_string(), e.help()))
+    }
+
+    /// How completion is written here.
+    pub(crate) fn completion(&self) -> Completion {
+        self.project.config.completion(&self.deck)
+    }
+
+    pub(crate) fn is_overridden(&self, source: &str) -> bool {
+        self.overridden.contains(source)
+    }
+
+    /// The world that the cards act on.
+    pub(crate) fn workspace(
+        &self,
+        args: &SelectionArgs,
+        context: &Context,
+        offline: bool,
+    ) -> Result<Workspace, Error> {
+        let from_path = match args.tools {
+            Some(from) => from == ToolsFrom::Path,
+            None => self.project.config.tools_from_path(),
+        };
+        let setting = Setting {
+            store: context.global.store.clone(),
+            sources: args.sources.clone(),
+            refresh: args.refresh,
+            tools_from_path: from_path,
+            offline,
+        };
+        Workspace::open(
+            self.project.clone(),
+            &setting,
+            &context.here,
+            context.user.clone(),
+            self.all_tools(),
+        )
+    }
+
+    /// The tools of all runners: the runner, the tool's name, its declaration.
+    pub(crate) fn all_tools(&self) -> Vec<(String, String, ToolSpec)> {
+        let mut runners = Runners::new(&self.project.root, &self.project.runners_dir);
+        let mut all = Vec::new();
+        for runner in runners.names() {
+            // A runner at fault is told of where it is used.
+            if let Some(Ok(definition)) = runners.definition(&runner) {
+                for (name, spec) in &definition.tools {
+                    all.push((runner.clone(), name.clone(), spec.clone()));
+                }
+            }
+        }
+        all
+    }
+
+    /// The cards that are asked for.
+    fn asked(&self, args: &SelectionArgs, runners: &mut Runners) -> Result<Vec<Stem>, Error> {
+        if !args.cards.is_empty() {
+            return args.cards.iter().map(|name| self.find(name)).collect();
+        }
+        let goals = self.chain.goals();
+        if args.all {
+            let mut all: BTreeSet<Stem> = goals.into_iter().collect();
+            for (stem, card) in self.deck.cards() {
+                let is_build = || {
+                    let work = runners.work(card, &self.headings);
+                    work.is_ok_and(|work| work.kind == Kind::Build)
+                };
+                if self.chain.dependents(stem).is_empty() && is_build() {
+                    all.insert(stem.clone());
+                }
+            }
+            return Ok(all.into_iter().collect());
+        }
+        match goals.as_slice() {
+            [goal] => Ok(vec![goal.clone()]),
+            [] => Err(Error::usage(
+                "no card is open, so there is no goal to run",
+                "name a card, or use `--all` for every build that nothing requires",
+            )),
+            several => Err(Error::usage(
+                format!("there are several goals: {}", words::list(several)),
+                "name one, or use `--all`",
+            )),
+        }
+    }
+
+    /// The plan for what is asked, or the findings that are in its way.
+    pub(crate) fn plan(&self, args: &SelectionArgs, _context: &Context) -> Result<Plan, Error> {
+        let mut runners = Runners::new(&self.project.root, &self.project.runners_dir);
+        let asked = self.asked(args, &mut runners)?;
+        let mut stems = match args.only {
+            true => asked.iter().cloned().collect(),
+            false => self.chain.closure(&asked),
+        };
+        let mut findings: Vec<Diagnostic> = self
+            .chain
+            .findings()
+            .iter()
+            .chain(self.deck.findings())
+            .filter(|finding| finding.severity == Severity::Error)
+            .filter(|finding| self.concerns(finding, &stems))
+            .cloned()
+            .collect();
+        if !findings.is_empty() {
+            diagnostic::sort(&mut findings);
+            return Err(Error::Findings(findings));
+        }
+        let mut works: BTreeMap<Stem, Work> = BTreeMap::new();
+        for stem in &stems {
+            let Some(card) = self.deck.card(stem) else { continue };
+            match runners.work(card, &self.headings) {
+                Ok(work) => drop(works.insert(stem.clone(), work)),
+                Err(found) => findings.extend(found),
+            }
+        }
+        stems.retain(|stem| works.contains_key(stem));
+        let overrides = self.overrides(args, &works)?;
+        let mut cards = Vec::new();
+        for stem in self.chain.order(&stems) {
+            let Some(card) = self.deck.card(&stem) else { continue };
+            let Some(work) = works.get(&stem) else { continue };
+            let uses = match self.uses(&stem, &mut runners, &works) {
+                Ok(uses) => uses,
+                Err(finding) => {
+                    findings.push(finding);
+                    continue;
+                }
+            };
+            let parameters = match work::parameters(card, work, &overrides) {
+                Ok(parameters) => parameters,
+                Err(finding) => {
+                    findings.push(finding);
+                    continue;
+                }
+            };
+            let mut before: BTreeSet<Stem> =
+                self.chain.requires(&stem).iter().cloned().collect();
+            before.extend(uses.iter().map(|(_, stem)| stem.clone()));
+            let steps = match work.kind {
+                Kind::Hand | Kind::Probe => {
+                    let body = card.body(&self.headings);
+                    body.steps.into_iter().map(|item| item.text).collect()
+                }
+                _ => Vec::new(),
+            };
+            cards.push(PlannedCard {
+                title: card.title(),
+                open: card.is_open(),
+                asked: asked.contains(&stem),
+                work: work.clone(),
+                parameters,
+                uses,
+                before,
+                steps,
+                stem,
+            });
+        }
+        if !findings.is_empty() {
+            diagnostic::sort(&mut findings);
+            return Err(Error::Findings(findings));
+        }
+        Ok(Plan::new(cards))
+    }
+
+    /// Whether a finding speaks of one of these cards.
+    fn concerns(&self, finding: &Diagnostic, stems: &BTreeSet<Stem>) -> bool {
+        finding.places.iter().any(|place| {
+            stems
+                .iter()
+                .filter_map(|stem| self.deck.card(stem))
+                .any(|card| card.path() == place.path)
+        })
+    }
+
+    /// Whose artifacts `stem` uses, by role.
+    fn uses(
+        &self,
+        stem: &Stem,
+        runners: &mut Runners,
+        works: &BTreeMap<Stem, Work>,
+    ) -> Result<Vec<(String, Stem)>, Diagnostic> {
+        let Some(card) = self.deck.card(stem) else {
+            return Ok(Vec::new());
+        };
+        let mut is_build = |stem: &Stem| match works.get(stem) {
+            Some(work) => work.kind == Kind::Build,
+            None => {
+                let card = self.deck.card(stem);
+                let work = card.map(|card| runners.work(card, &self.headings));
+                work.is_some_and(|work| work.is_ok_and(|work| work.kind == Kind::Build))
+            }
+        };
+        if card.front.uses == Uses::Default {
+            let required = self.chain.requires(stem);
+            let builds = required.iter().filter(|stem| is_build(stem));
+            return Ok(builds.map(|stem| (stem.to_string(), stem.clone())).collect());
+        }
+        let mut uses = Vec::new();
+        for (role, text) in card.front.uses.roles() {
+            let place = card.source.place(text.span.clone(), "");
+            let Some(used) = self.chain.resolve(&text.text) else {
+                let message = format!("`{stem}` uses `{}`, which names no card", text.text);
+                return Err(Diagnostic::error("unknown-use", message).at(place));
+            };
+            if !is_build(&used) {
+                let message = format!("`{stem}` uses `{used}`, which is no build: it has no artifact");
+                return Err(Diagnostic::error("use-without-artifact", message)
+                    .at(place)
+                    .help("take it out of `uses`; `requires` is enough for the order"));
+            }
+            uses.push((role.to_owned(), used));
+        }
+        Ok(uses)
+    }
+
+    fn overrides(
+        &self,
+        args: &SelectionArgs,
+        works: &BTreeMap<Stem, Work>,
+    ) -> Result<Overrides, Error> {
+        let mut overrides = Overrides {
+            project: self.project.config.with.clone(),
+            ..Overrides::default()
+        };
+        for text in &args.with {
+            let Some((left, value)) = text.split_once('=') else {
+                let message = format!("`--with {text}` has no `=`");
+                return Err(Error::usage(message, "write NAME=VALUE or CARD:NAME=VALUE"));
+            };
+            let declares = |work: &Work, name: &str| work.definition.with.contains_key(name);
+            match left.split_once(':') {
+                Some((card, name)) => {
+                    let stem = self.find(card)?;
+                    if works.get(&stem).is_some_and(|work| !declares(work, name)) {
+                        let message = format!("the runner of `{stem}` has no parameter `{name}`");
+                        return Err(Error::usage(message, ""));
+                    }
+                    overrides.cards.push((stem, name.to_owned(), value.to_owned()));
+                }
+                None => {
+                    if !works.values().any(|work| declares(work, left)) {
+                        let known: IndexMap<&str, &Value> = works
+                            .values()
+                            .flat_map(|work| work.definition.with.iter())
+                            .map(|(name, value)| (name.as_str(), value))
+                            .collect();
+                        let help = match words::nearest(left, known.keys().copied()) {
+                            Some(near) => format!("did you mean `{near}`?"),
+                            None => String::new(),
+                        };
+                        let message = format!("no runner of this run has a parameter `{left}`");
+                        return Err(Error::usage(message, help));
+                    }
+                    overrides.everywhere.push((left.to_owned(), value.to_owned()));
+                }
+            }
+        }
+        Ok(overrides)
+    }
+}

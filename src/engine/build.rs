@@ -1,0 +1,386 @@
+//! Brings a build up to date: fetches, the build itself, its checks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::action::reason::{self, Reason};
+use crate::card::Stem;
+use crate::digest::Digest;
+use crate::event::{Event, How, Outcome};
+use crate::plan::PlannedCard;
+use crate::store::CardRun;
+
+use super::describe::Describer;
+use super::fault::Obstacle;
+use super::order::{Order, Part, Performed};
+use super::perform::blocking;
+use super::{CheckRecord, Engine, Finished};
+
+/// How much of a check's output is kept to be shown on a hit.
+const KEPT_OUTPUT: u64 = 256 * 1024;
+
+/// A check is keyed by an artifact, which can't move.
+async fn unmoved() -> Result<Digest, Obstacle> {
+    Ok(Digest::of(b""))
+}
+
+impl Engine {
+    /// Brings the build `card` up to date.
+    pub(super) async fn build(&self, card: &Arc<PlannedCard>) -> Result<Finished, Obstacle> {
+        let started = Instant::now();
+        let requires = self.used_artifacts(card)?;
+        let forced = self.options.force && card.asked;
+        let mut fetched = self.fetched(card, &requires, false).await?;
+        let mut order = self.described(card, &requires, &fetched).await?;
+        let mut announced = false;
+        let mut hit = match forced {
+            true => None,
+            false => self.found(&order).await?,
+        };
+        if let Some(artifact) = hit
+            && self.always_fails(card, &requires, &artifact).await?
+        {
+            hit = None;
+        }
+        let (artifact, executed, moved) = match hit {
+            Some(artifact) => (artifact, false, false),
+            None => {
+                self.announce(card, &order, forced, &mut announced).await?;
+                // Now the trees are needed, and not their names alone.
+                let again = self.fetched(card, &requires, true).await?;
+                if again != fetched {
+                    fetched = again;
+                    order = self.described(card, &requires, &fetched).await?;
+                }
+                self.provide_tools(card).await?;
+                let again = async || {
+                    let order = self.described(card, &requires, &fetched).await?;
+                    Ok(order.action.key)
+                };
+                let performed = self.perform(&card.stem, &order, forced, again).await?;
+                (performed.artifact, performed.executed, performed.moved)
+            }
+        };
+        let checks = self
+            .checks(card, &requires, &artifact, &order, &mut announced)
+            .await?;
+        let how = match (executed, self.link_points_to(&card.stem, &artifact)) {
+            (true, _) => How::Built,
+            (false, true) => How::Fresh,
+            (false, false) => How::Restored,
+        };
+        self.artifacts.borrow_mut().insert(card.stem.clone(), artifact);
+        let took = started.elapsed();
+        let run = CardRun {
+            stem: card.stem.to_string(),
+            action: Some(order.action.key),
+            artifact: Some(artifact),
+            checks,
+            started_ms: self.started_ms(started),
+            took_ms: took.as_millis() as u64,
+            log: announced.then(|| self.log_of(&card.stem)),
+            hit: !executed,
+            ..CardRun::default()
+        };
+        Ok(Finished {
+            outcome: Outcome::Passed {
+                how,
+                artifact: Some(artifact),
+                took,
+                was_complete: !card.open,
+                not_cached: moved.then(|| {
+                    "an input changed while it ran; the artifact stands for this run".to_owned()
+                }),
+            },
+            // A fresh card whose record is the same needs no new line.
+            run: (!moved && (how != How::Fresh || self.is_news(&run))).then_some(run),
+            link: Some(artifact),
+            mark: !moved,
+        })
+    }
+
+    /// The artifacts that the card uses, by role.
+    fn used_artifacts(&self, card: &PlannedCard) -> Result<BTreeMap<String, Digest>, Obstacle> {
+        let artifacts = self.artifacts.borrow();
+        let mut used = BTreeMap::new();
+        for (role, stem) in &card.uses {
+            let digest = match artifacts.get(stem) {
+                Some(digest) => *digest,
+                None => self.stored_artifact(stem)?,
+            };
+            used.insert(role.clone(), digest);
+        }
+        Ok(used)
+    }
+
+    /// The artifact of a card that is not part of this run.
+    fn stored_artifact(&self, stem: &Stem) -> Result<Digest, Obstacle> {
+        let workspace = &self.workspace;
+        let history = workspace.local.history(stem.as_str());
+        let artifact = history.success().and_then(|run| run.artifact);
+        match artifact {
+            Some(digest) if workspace.store.tree(&digest)?.is_some() => Ok(digest),
+            _ => Err(Obstacle::stuck(
+                format!("the artifact of `{stem}` is not in the store"),
+                format!("make it first: mikado run {stem}"),
+            )),
+        }
+    }
+
+    /// What each fetch brought. With `ready` the trees are in the store;
+    /// otherwise a recorded result is enough, and one that is missing is had.
+    async fn fetched(
+        &self,
+        card: &Arc<PlannedCard>,
+        requires: &BTreeMap<String, Digest>,
+        ready: bool,
+    ) -> Result<BTreeMap<String, Digest>, Obstacle> {
+        let mut fetched = BTreeMap::new();
+        for (name, fetch) in &card.work.definition.fetch {
+            let describe = || {
+                let workspace = Arc::clone(&self.workspace);
+                let (planned, requires) = (Arc::clone(card), requires.clone());
+                let (named, fetch) = (name.clone(), fetch.clone());
+                blocking(move || {
+                    let describer = Describer {
+                        workspace: &workspace,
+                        card: &planned,
+                        requires: &requires,
+                    };
+                    describer.fetch(&named, &fetch).map(Arc::new)
+                })
+            };
+            let order = describe().await??;
+            let (store, key) = (Arc::clone(&self.workspace.store), order.action.key);
+            let known = blocking(move || match ready {
+                true => store.lookup(&key),
+                false => store.recorded(&key),
+            });
+            let digest = match known.await?? {
+                Some(known) => known.artifact,
+                None => {
+                    self.begin(card, Vec::new());
+                    self.provide_tools(card).await?;
+                    let again = async || Ok(describe().await??.action.key);
+                    self.perform(&card.stem, &order, false, again).await?.artifact
+                }
+            };
+            fetched.insert(name.clone(), digest);
+        }
+        Ok(fetched)
+    }
+
+    async fn described(
+        &self,
+        card: &Arc<PlannedCard>,
+        requires: &BTreeMap<String, Digest>,
+        fetched: &BTreeMap<String, Digest>,
+    ) -> Result<Arc<Order>, Obstacle> {
+        let workspace = Arc::clone(&self.workspace);
+        let (planned, requires) = (Arc::clone(card), requires.clone());
+        let fetched = fetched.clone();
+        let order = blocking(move || {
+            Describer {
+                workspace: &workspace,
+                card: &planned,
+                requires: &requires,
+            }
+            .build(&fetched)
+        });
+        order.await?.map(Arc::new)
+    }
+
+    async fn found(&self, order: &Arc<Order>) -> Result<Option<Digest>, Obstacle> {
+        let store = Arc::clone(&self.workspace.store);
+        let key = order.action.key;
+        let found = blocking(move || store.lookup(&key)).await??;
+        Ok(found.map(|result| result.artifact))
+    }
+
+    /// Tells that the card is about to be executed, and why.
+    async fn announce(
+        &self,
+        card: &PlannedCard,
+        order: &Order,
+        forced: bool,
+        announced: &mut bool,
+    ) -> Result<(), Obstacle> {
+        let mut reasons = self.reasons(card, order)?;
+        if forced {
+            reasons.insert(0, Reason::Forced);
+        }
+        *announced = true;
+        self.begin(card, reasons);
+        Ok(())
+    }
+
+    /// Why `order` is not the action that succeeded last.
+    fn reasons(&self, card: &PlannedCard, order: &Order) -> Result<Vec<Reason>, Obstacle> {
+        let workspace = &self.workspace;
+        let history = workspace.local.history(card.stem.as_str());
+        let Some(last) = history.success().and_then(|run| run.action) else {
+            return Ok(vec![Reason::NeverSucceeded]);
+        };
+        if last == order.action.key {
+            return Ok(vec![Reason::Forgotten]);
+        }
+        let new: BTreeMap<Digest, &Vec<u8>> =
+            order.action.blobs.iter().map(|(digest, bytes)| (*digest, bytes)).collect();
+        let blob = |digest: &Digest| match new.get(digest) {
+            Some(bytes) => Some((*bytes).clone()),
+            None => workspace.store.blob(digest).ok().flatten(),
+        };
+        Ok(reason::between(&last, &order.action.key, &blob))
+    }
+
+    /// Whether a check that runs on a hit as well does not hold any more.
+    async fn always_fails(
+        &self,
+        card: &Arc<PlannedCard>,
+        requires: &BTreeMap<String, Digest>,
+        artifact: &Digest,
+    ) -> Result<bool, Obstacle> {
+        for (number, check) in card.work.definition.verify.iter().enumerate() {
+            if !check.always {
+                continue;
+            }
+            let order = self.check_order(card, requires, artifact, number).await?;
+            self.provide_tools(card).await?;
+            match self.perform(&card.stem, &order, true, unmoved).await {
+                Ok(_) => {}
+                Err(Obstacle::Failed(_)) => return Ok(true),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Runs the checks that have not passed for this artifact; returns all.
+    async fn checks(
+        &self,
+        card: &Arc<PlannedCard>,
+        requires: &BTreeMap<String, Digest>,
+        artifact: &Digest,
+        build: &Order,
+        announced: &mut bool,
+    ) -> Result<Vec<Digest>, Obstacle> {
+        let mut passed = Vec::new();
+        for (number, check) in card.work.definition.verify.iter().enumerate() {
+            let order = self.check_order(card, requires, artifact, number).await?;
+            let key = order.action.key;
+            let known: Option<CheckRecord> = self.workspace.store.check(&key)?;
+            let record = match known {
+                Some(record) => record,
+                None => {
+                    if !*announced {
+                        self.announce(card, build, false, announced).await?;
+                    }
+                    self.provide_tools(card).await?;
+                    let performed = self.perform(&card.stem, &order, true, unmoved).await?;
+                    let record = CheckRecord {
+                        took_ms: performed.took.as_millis() as u64,
+                        output: self.kept_output(&performed),
+                    };
+                    self.put_check(key, record.clone())?;
+                    record
+                }
+            };
+            if check.show && card.asked {
+                let name = match &order.part {
+                    Part::Check(name) => name.clone(),
+                    part => part.name(),
+                };
+                self.shown.borrow_mut().push((card.stem.clone(), name, record.output));
+            }
+            passed.push(key);
+        }
+        Ok(passed)
+    }
+
+    async fn check_order(
+        &self,
+        card: &Arc<PlannedCard>,
+        requires: &BTreeMap<String, Digest>,
+        artifact: &Digest,
+        number: usize,
+    ) -> Result<Arc<Order>, Obstacle> {
+        let workspace = Arc::clone(&self.workspace);
+        let (planned, requires) = (Arc::clone(card), requires.clone());
+        let artifact = *artifact;
+        let order = blocking(move || {
+            Describer {
+                workspace: &workspace,
+                card: &planned,
+                requires: &requires,
+            }
+            .check(number, &artifact)
+        });
+        order.await?.map(Arc::new)
+    }
+
+    fn kept_output(&self, performed: &Performed) -> String {
+        use std::io::{Read, Seek, SeekFrom};
+        let Some((log, range)) = &performed.output else {
+            return String::new();
+        };
+        let mut bytes = Vec::new();
+        let read = std::fs::File::open(log).and_then(|mut file| {
+            file.seek(SeekFrom::Start(range.start))?;
+            let length = (range.end - range.start).min(KEPT_OUTPUT);
+            file.take(length).read_to_end(&mut bytes)
+        });
+        match read {
+            Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
+            // Only what is shown suffers.
+            Err(_) => String::new(),
+        }
+    }
+
+    /// Fetches and unpacks the tools of the card that are not in the store.
+    async fn provide_tools(&self, card: &Arc<PlannedCard>) -> Result<(), Obstacle> {
+        if !self.provided.borrow_mut().insert(card.stem.clone()) {
+            return Ok(());
+        }
+        let workspace = Arc::clone(&self.workspace);
+        let planned = Arc::clone(card);
+        let events = self.events.clone();
+        let provided = blocking(move || {
+            let requires = BTreeMap::new();
+            let describer = Describer {
+                workspace: &workspace,
+                card: &planned,
+                requires: &requires,
+            };
+            let runner = planned.work.runner.as_deref().unwrap_or(planned.stem.as_str());
+            for (name, spec) in &planned.work.definition.tools {
+                let spec = describer.expanded(spec)?;
+                workspace.provide(runner, name, &spec, &|tool| {
+                    // The run may be over already; then nobody listens.
+                    drop(events.send(Event::ToolProvisioning {
+                        tool: tool.to_owned(),
+                    }));
+                })?;
+            }
+            Ok::<_, Obstacle>(())
+        })
+        .await?;
+        if provided.is_err() {
+            self.provided.borrow_mut().remove(&card.stem);
+        }
+        provided
+    }
+
+    /// When `started` was, in milliseconds since 1970.
+    pub(super) fn started_ms(&self, started: Instant) -> u64 {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let ago = started.elapsed().as_millis() as i64;
+        (now - ago).try_into().unwrap_or(0)
+    }
+
+    /// How long the card took the last times.
+    pub(super) fn expected(&self, stem: &Stem) -> Option<Duration> {
+        let history = self.workspace.local.history(stem.as_str());
+        history.expected_ms().map(Duration::from_millis)
+    }
+}

@@ -1,0 +1,563 @@
+//! The engine: the only event loop.
+//!
+//! It owns the schedule, runs what may start, emits events, and makes results
+//! durable in groups: a finished action is known to this run at once, recorded
+//! when its group is flushed, and its card is marked after that. Dependents may
+//! start before; if the flush fails, neither they nor it are recorded. It
+//! prints nothing and decides nothing about cards: the plan says what to do.
+
+mod build;
+pub(crate) mod describe;
+mod direct;
+pub(crate) mod fault;
+pub(crate) mod order;
+mod perform;
+mod stage;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OnceCell, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::action::reason::Reason;
+use crate::card::Stem;
+use crate::digest::Digest;
+use crate::error::{Error, Exit};
+use crate::event::{Event, Failure, How, Outcome};
+use crate::plan::{Plan, PlannedCard};
+use crate::process::Keeper;
+use crate::runner::definition::Kind;
+use crate::runner::units;
+use crate::schedule::{Ended, Limits, Number, Schedule, Weight};
+use crate::store::{ActionLock, CardRun, StoreError};
+use crate::workspace::Workspace;
+
+use fault::Obstacle;
+
+/// A group of finished actions is flushed when it has this many.
+const GROUP: usize = 64;
+
+/// ... or when its first one is this old.
+const GROUP_AGE: Duration = Duration::from_millis(50);
+
+/// How a run is to be done.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Jobs at once.
+    pub jobs: usize,
+    /// Go on after a failure.
+    pub keep_going: bool,
+    /// Execute the cards asked for although they are fresh.
+    pub force: bool,
+    /// Mark cards complete.
+    pub mark: bool,
+    /// Use empty caches.
+    pub no_caches: bool,
+    /// The cards whose question is answered with yes.
+    pub yes: BTreeSet<Stem>,
+    /// From SIGTERM to SIGKILL.
+    pub grace: Duration,
+    /// Bytes of memory that the running cards may ask for together.
+    pub memory: u64,
+}
+
+/// Marks a card complete; `false` where it was so already.
+pub type Mark = dyn Fn(&Stem) -> Result<bool, Error>;
+
+/// Takes events.
+pub type Listener = dyn FnMut(&Event);
+
+/// One run.
+pub struct Engine {
+    workspace: Arc<Workspace>,
+    options: Options,
+    events: mpsc::UnboundedSender<Event>,
+    keeper: OnceCell<Keeper>,
+    cancelled: watch::Sender<bool>,
+    /// Artifacts of the cards that are done.
+    artifacts: RefCell<BTreeMap<Stem, Digest>>,
+    /// Cards that were announced.
+    begun: RefCell<BTreeSet<Stem>>,
+    /// Cards whose tools are there.
+    provided: RefCell<BTreeSet<Stem>>,
+    /// Checks to be shown at the end.
+    shown: RefCell<Vec<(Stem, String, String)>>,
+    /// Locks of actions that are not durable yet.
+    held: RefCell<Vec<ActionLock>>,
+    /// Cards that are done and not durable yet.
+    pending: RefCell<Vec<(Arc<PlannedCard>, Finished)>>,
+    pending_since: Cell<Option<Instant>>,
+    names: Cell<u64>,
+}
+
+/// A card that is done, as far as can be told before it is durable.
+#[derive(Debug)]
+struct Finished {
+    outcome: Outcome,
+    /// What to remember of it.
+    run: Option<CardRun>,
+    /// Its artifact.
+    link: Option<Digest>,
+    /// Whether it may be marked.
+    mark: bool,
+}
+
+/// A check that passed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CheckRecord {
+    took_ms: u64,
+    output: String,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Report {
+    /// The exit code.
+    pub exit: Exit,
+    /// How each card of the plan ended, by its number.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Engine {
+    /// Runs `plan`.
+    ///
+    /// # Errors
+    ///
+    /// Where the store or the disk gives out; what was recorded before stays.
+    pub fn run(
+        workspace: Arc<Workspace>,
+        plan: &Plan,
+        options: Options,
+        mark: &Mark,
+        listener: &mut Listener,
+    ) -> Result<Report, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::Bug(format!("no runtime: {error}")))?;
+        let (events, received) = mpsc::unbounded_channel();
+        let engine = Rc::new(Engine {
+            workspace,
+            options,
+            events,
+            keeper: OnceCell::new(),
+            cancelled: watch::Sender::new(false),
+            artifacts: RefCell::default(),
+            begun: RefCell::default(),
+            provided: RefCell::default(),
+            shown: RefCell::default(),
+            held: RefCell::default(),
+            pending: RefCell::default(),
+            pending_since: Cell::new(None),
+            names: Cell::new(0),
+        });
+        let local = tokio::task::LocalSet::new();
+        let ran = local.block_on(&runtime, Rc::clone(&engine).drive(plan, mark, listener, received));
+        engine.workspace.trace.save();
+        // Nothing blocking is worth waiting for once the run is over.
+        runtime.shutdown_background();
+        ran
+    }
+
+    async fn drive(
+        self: Rc<Self>,
+        plan: &Plan,
+        mark: &Mark,
+        listener: &mut Listener,
+        mut received: mpsc::UnboundedReceiver<Event>,
+    ) -> Result<Report, Error> {
+        let cards: Vec<Arc<PlannedCard>> = plan.cards.iter().cloned().map(Arc::new).collect();
+        let mut schedule = self.schedule(plan);
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; cards.len()];
+        let mut signals = Signals::new()?;
+        let mut interrupted: Option<Exit> = None;
+        let mut tasks: JoinSet<(Number, Result<Finished, Obstacle>)> = JoinSet::new();
+        let mut broken: Option<Error> = None;
+        self.emit(Event::RunStarted {
+            cards: cards.len(),
+            jobs: self.options.jobs,
+        });
+        loop {
+            while let Some(number) = schedule.start() {
+                let engine = Rc::clone(&self);
+                let card = Arc::clone(&cards[number]);
+                tasks.spawn_local(async move { (number, engine.card(&card).await) });
+            }
+            while let Ok(event) = received.try_recv() {
+                listener(&event);
+            }
+            let pending = self.pending.borrow().len();
+            if pending > 0 && (tasks.is_empty() || pending >= GROUP || self.group_is_old()) {
+                if let Err(error) = self.settle(mark).await {
+                    broken.get_or_insert(error);
+                    schedule.stop();
+                    self.cancel(false);
+                }
+                continue;
+            }
+            if tasks.is_empty() {
+                break;
+            }
+            let age = self.until_flush();
+            tokio::select! {
+                Some(done) = tasks.join_next() => {
+                    let (number, result) = done.map_err(|e| Error::Bug(e.to_string()))?;
+                    let (ended, outcome) = self.take(&cards[number], result, &mut broken);
+                    if broken.is_some() {
+                        schedule.stop();
+                        self.cancel(false);
+                    }
+                    self.emit(Event::CardFinished {
+                        card: cards[number].stem.clone(),
+                        outcome: outcome.clone(),
+                    });
+                    outcomes[number] = Some(outcome);
+                    // Those that lack it are told of at the end.
+                    schedule.finish(number, ended);
+                }
+                Some(event) = received.recv() => listener(&event),
+                exit = signals.next() => {
+                    schedule.stop();
+                    self.cancel(interrupted.is_some());
+                    interrupted.get_or_insert(exit);
+                }
+                () = tokio::time::sleep(age), if pending > 0 => {}
+            }
+        }
+        let outcomes = self.told(&cards, outcomes);
+        for (card, check, output) in self.shown.take() {
+            let output = output.into_bytes();
+            self.emit(Event::CheckShown { card, check, output });
+        }
+        while let Ok(event) = received.try_recv() {
+            listener(&event);
+        }
+        if let Some(error) = broken {
+            return Err(error);
+        }
+        let exit = interrupted.unwrap_or_else(|| exit_of(&outcomes));
+        Ok(Report { exit, outcomes })
+    }
+
+    fn schedule(&self, plan: &Plan) -> Schedule {
+        let limits = Limits {
+            jobs: self.options.jobs,
+            memory: self.options.memory,
+            keep_going: self.options.keep_going,
+        };
+        let costs: Vec<u64> = plan
+            .cards
+            .iter()
+            .map(|card| self.expected(&card.stem).map_or(1000, |d| d.as_millis() as u64).max(1))
+            .collect();
+        let weights = plan.cards.iter().map(|card| self.weight(card)).collect();
+        Schedule::new(&plan.prerequisites, &costs, weights, limits)
+    }
+
+    fn weight(&self, card: &PlannedCard) -> Weight {
+        let resources = &card.work.definition.resources;
+        let text = |text: &Option<String>| {
+            let text = text.as_deref()?;
+            card.parameters.expand(text).ok()
+        };
+        Weight {
+            jobs: text(&resources.jobs).and_then(|jobs| jobs.parse().ok()).unwrap_or(1).max(1),
+            memory: text(&resources.memory).and_then(|m| units::size(&m)).unwrap_or(0),
+        }
+    }
+
+    /// Does what `card` asks for.
+    async fn card(&self, card: &Arc<PlannedCard>) -> Result<Finished, Obstacle> {
+        if !card.work.definition.platform.is_empty() {
+            let here = self.workspace.platform_name();
+            if !card.work.definition.platform.contains(&here) {
+                let wanted = crate::words::list(&card.work.definition.platform);
+                return Err(Obstacle::stuck(
+                    format!("its runner works on {wanted}, and this is `{here}`"),
+                    "run it on such a machine, or take its artifact from a shared store",
+                ));
+            }
+        }
+        match card.work.kind {
+            Kind::Page => Ok(Finished::passed(How::PassedOver, card)),
+            Kind::Hand => self.hand(card),
+            Kind::Probe => self.probe(card).await,
+            Kind::Command => self.command(card).await,
+            Kind::Build => self.build(card).await,
+        }
+    }
+
+    /// What the end of a card means for the run.
+    fn take(
+        &self,
+        card: &Arc<PlannedCard>,
+        result: Result<Finished, Obstacle>,
+        broken: &mut Option<Error>,
+    ) -> (Ended, Outcome) {
+        match result {
+            Ok(finished) => {
+                let outcome = finished.outcome.clone();
+                self.pending.borrow_mut().push((Arc::clone(card), finished));
+                self.touch();
+                (Ended::Satisfied, outcome)
+            }
+            Err(Obstacle::Failed(failure)) => {
+                self.remember_failure(card, &failure);
+                (Ended::Failed, Outcome::Failed(*failure))
+            }
+            Err(Obstacle::Waits(wait)) => (Ended::Waits, Outcome::Waits(*wait)),
+            Err(Obstacle::Cancelled) => (Ended::Failed, Outcome::NotStarted { lacks: vec![] }),
+            Err(Obstacle::Store(error)) => {
+                broken.get_or_insert(store_error(&error));
+                (Ended::Failed, Outcome::NotStarted { lacks: vec![] })
+            }
+        }
+    }
+
+    fn remember_failure(&self, card: &PlannedCard, failure: &Failure) {
+        let run = CardRun {
+            stem: card.stem.to_string(),
+            started_ms: self.started_ms(Instant::now()),
+            exit: failure.exit.unwrap_or(-1),
+            log: failure.log.clone(),
+            failed: Some(failure.message.clone()),
+            ..CardRun::default()
+        };
+        // A failure that can't be remembered is still told of.
+        drop(self.workspace.local.add(&run));
+    }
+
+    /// Tells of the cards that were not started, in the order of the plan.
+    fn told(&self, cards: &[Arc<PlannedCard>], outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
+        let done: BTreeSet<&Stem> = cards
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| matches!(outcome, Some(Outcome::Passed { .. })))
+            .map(|(card, _)| &card.stem)
+            .collect();
+        let known: BTreeSet<&Stem> = cards.iter().map(|card| &card.stem).collect();
+        let mut all = Vec::new();
+        for (card, outcome) in cards.iter().zip(&outcomes) {
+            let outcome = outcome.clone().unwrap_or_else(|| {
+                let lacks: Vec<Stem> = card
+                    .before
+                    .iter()
+                    .filter(|stem| known.contains(stem) && !done.contains(stem))
+                    .cloned()
+                    .collect();
+                let outcome = Outcome::NotStarted { lacks };
+                self.emit(Event::CardFinished {
+                    card: card.stem.clone(),
+                    outcome: outcome.clone(),
+                });
+                outcome
+            });
+            all.push(outcome);
+        }
+        all
+    }
+
+    /// Makes what is done durable, then remembers, links and marks it.
+    async fn settle(&self, mark: &Mark) -> Result<(), Error> {
+        let pending = self.pending.take();
+        self.flush().await.map_err(|obstacle| match obstacle {
+            Obstacle::Store(error) => store_error(&error),
+            other => Error::Bug(format!("{other:?}")),
+        })?;
+        let workspace = &self.workspace;
+        for (card, finished) in pending {
+            if let Some(run) = &finished.run {
+                workspace.local.add(run).map_err(|e| store_error(&e))?;
+            }
+            if let Some(artifact) = &finished.link {
+                let stem = card.stem.as_str();
+                let linked = workspace.local.link(&workspace.store, stem, artifact);
+                linked.map_err(|e| store_error(&e))?;
+            }
+            if finished.mark && card.open && self.options.mark && mark(&card.stem)? {
+                self.emit(Event::CardMarked {
+                    card: card.stem.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes every result that was put durable, and frees its lock.
+    async fn flush(&self) -> Result<(), Obstacle> {
+        let locks = self.held.take();
+        self.pending_since.set(None);
+        let store = Arc::clone(&self.workspace.store);
+        perform::blocking(move || store.flush()).await??;
+        drop(locks);
+        Ok(())
+    }
+
+    fn touch(&self) {
+        if self.pending_since.get().is_none() {
+            self.pending_since.set(Some(Instant::now()));
+        }
+    }
+
+    fn group_is_old(&self) -> bool {
+        self.until_flush().is_zero()
+    }
+
+    fn until_flush(&self) -> Duration {
+        match self.pending_since.get() {
+            Some(since) => GROUP_AGE.saturating_sub(since.elapsed()),
+            None => GROUP_AGE,
+        }
+    }
+
+    fn hold_until_flushed(&self, lock: ActionLock) {
+        self.held.borrow_mut().push(lock);
+    }
+
+    fn put_check(&self, key: Digest, record: CheckRecord) -> Result<(), StoreError> {
+        self.workspace.store.put_check(&key, &record)?;
+        self.touch();
+        Ok(())
+    }
+
+    fn emit(&self, event: Event) {
+        // The loop that listens ends last.
+        drop(self.events.send(event));
+    }
+
+    /// Tells once that a card is being executed, and begins its log.
+    fn begin(&self, card: &PlannedCard, reasons: Vec<Reason>) {
+        if !self.begun.borrow_mut().insert(card.stem.clone()) {
+            return;
+        }
+        let log = self.log_of(&card.stem);
+        // The log before stays beside it, for comparison; neither may be there.
+        drop(std::fs::rename(&log, log.with_extension("previous.log")));
+        self.emit(Event::CardStarted {
+            card: card.stem.clone(),
+            reasons,
+            expected: self.expected(&card.stem),
+            log,
+        });
+    }
+
+    fn log_of(&self, stem: &Stem) -> PathBuf {
+        self.workspace.local.logs().join(format!("{stem}.log"))
+    }
+
+    fn link_points_to(&self, stem: &Stem, artifact: &Digest) -> bool {
+        let link = self.workspace.local.link_path(stem.as_str());
+        let tree = self.workspace.store.path_of_tree(artifact);
+        link.canonicalize().ok().is_some_and(|at| tree.canonicalize().ok() == Some(at))
+    }
+
+    /// Whether `run` says something that the last success does not.
+    fn is_news(&self, run: &CardRun) -> bool {
+        let history = self.workspace.local.history(&run.stem);
+        !history.last().is_some_and(|last| {
+            last.failed.is_none()
+                && last.action == run.action
+                && last.artifact == run.artifact
+                && last.checks == run.checks
+        })
+    }
+
+    fn fresh_name(&self) -> String {
+        let number = self.names.get();
+        self.names.set(number + 1);
+        // One length, so that tools that bake in their folder are no less alike.
+        format!("action-{number:08}")
+    }
+
+    async fn keeper(&self) -> Result<&Keeper, Obstacle> {
+        let start = || async { Keeper::start() };
+        self.keeper.get_or_try_init(start).await.map_err(|error| {
+            let message = format!("could not start the keeper of processes: {error}");
+            Obstacle::failed("keeper", message, "raise the limits of processes or open files")
+        })
+    }
+
+    fn cancel(&self, immediately: bool) {
+        self.cancelled.send_replace(true);
+        if let Some(keeper) = self.keeper.get() {
+            keeper.cancel_all(immediately);
+        }
+    }
+
+    /// Ends when the run is cancelled.
+    async fn cancelled(&self) {
+        let mut cancelled = self.cancelled.subscribe();
+        // The sender lives as long as this does.
+        drop(cancelled.wait_for(|cancelled| *cancelled).await);
+    }
+}
+
+impl Finished {
+    fn passed(how: How, card: &PlannedCard) -> Finished {
+        Finished {
+            outcome: Outcome::Passed {
+                how,
+                artifact: None,
+                took: Duration::ZERO,
+                was_complete: !card.open,
+                not_cached: None,
+            },
+            run: None,
+            link: None,
+            mark: false,
+        }
+    }
+}
+
+fn exit_of(outcomes: &[Outcome]) -> Exit {
+    let any = |wanted: fn(&Outcome) -> bool| outcomes.iter().any(wanted);
+    if any(|outcome| matches!(outcome, Outcome::Failed(_))) {
+        Exit::Failed
+    } else if any(|outcome| !matches!(outcome, Outcome::Passed { .. })) {
+        Exit::Waits
+    } else {
+        Exit::Done
+    }
+}
+
+/// A fault of the store as an error of a command.
+pub(crate) fn store_error(error: &StoreError) -> Error {
+    Error::Store {
+        message: error.to_string(),
+        help: error.help().to_owned(),
+    }
+}
+
+/// The signals that end a run.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals, Error> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| signal(kind).map_err(|e| Error::Bug(format!("no signals: {e}")));
+        Ok(Signals {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Exit {
+        tokio::select! {
+            _ = self.interrupt.recv() => Exit::Interrupted,
+            _ = self.terminate.recv() => Exit::Terminated,
+            _ = self.hangup.recv() => Exit::Hangup,
+        }
+    }
+}

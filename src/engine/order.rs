@@ -1,0 +1,109 @@
+//! An order: one action to be performed, with all that is not in its key.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::action::{Action, driver};
+use crate::runner::definition::{Retries, Step};
+use crate::store::Sri;
+
+use super::stage::HostProgram;
+
+/// What an action is to its card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The build itself.
+    Build,
+    /// A fetch.
+    Fetch(String),
+    /// A check.
+    Check(String),
+}
+
+impl Part {
+    /// For people.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Part::Build => "build".into(),
+            Part::Fetch(name) => format!("fetch {name}"),
+            Part::Check(name) => format!("check: {name}"),
+        }
+    }
+}
+
+/// An action to be performed.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// What it is to its card.
+    pub(crate) part: Part,
+    /// The action.
+    pub(crate) action: Action,
+    /// Its steps, for their names and timeouts.
+    pub(crate) steps: Vec<Step>,
+    /// Programs of the machine.
+    pub(crate) host: Vec<HostProgram>,
+    /// Caches that it sees.
+    pub(crate) caches: Vec<String>,
+    /// How long it may take.
+    pub(crate) timeout: Option<Duration>,
+    /// How often a failure is tried again.
+    pub(crate) retries: Retries,
+    /// The access that it has beyond its own root.
+    pub(crate) access: Access,
+    /// What its output must be.
+    pub(crate) hash: Option<Sri>,
+    /// A mutex across the processes of one store.
+    pub(crate) group: Option<String>,
+    /// The names of the variables that are passed and not keyed.
+    pub(crate) pass_env: Vec<String>,
+}
+
+/// What an action may touch beyond its own root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nothing: no network.
+    Confined,
+    /// The network, with the user's registry settings.
+    Fetch {
+        /// Further files of the user's home folder.
+        home: Vec<String>,
+    },
+    /// The network, without the user's settings.
+    Network,
+    /// Everything.
+    Free,
+}
+
+impl Order {
+    /// The name of the step with the number that the driver reports.
+    pub(crate) fn step_name(&self, number: usize) -> String {
+        let step = number.checked_sub(1).and_then(|index| self.steps.get(index));
+        match step.and_then(|step| step.name.clone()) {
+            Some(name) => name,
+            None if self.steps.len() > 1 => format!("step {number}"),
+            None => self.part.name(),
+        }
+    }
+
+    /// The number of the step that the driver of `root` started last; 0 before
+    /// the first.
+    pub(crate) fn step_of(root: &std::path::Path) -> usize {
+        let text = std::fs::read_to_string(root.join(driver::STEP));
+        text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
+}
+
+/// What came of an order.
+#[derive(Clone, Debug)]
+pub(crate) struct Performed {
+    /// The artifact.
+    pub(crate) artifact: crate::digest::Digest,
+    /// Whether it was executed, and not found.
+    pub(crate) executed: bool,
+    /// Whether an input changed meanwhile, so that the result is not recorded.
+    pub(crate) moved: bool,
+    /// How long the execution took.
+    pub(crate) took: Duration,
+    /// The log it was written to, and where in it.
+    pub(crate) output: Option<(PathBuf, std::ops::Range<u64>)>,
+}

@@ -1,0 +1,487 @@
+//! Performs one action: finds its result, or executes it.
+//!
+//! One process at a time executes an action (a lock by its key); who waits for
+//! it finds the result afterwards. A result is put into the store before it is
+//! used, and made durable by the engine's next flush.
+
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::action::driver;
+use crate::card::Stem;
+use crate::digest::Digest;
+use crate::event::{Event, Failure};
+use crate::process::capture;
+use crate::process::{ActionPaths, Execution, Exit, Isolation, Outcome};
+use crate::reapi::{ActionResult, ExecutedActionMetadata, OutputDirectory, Timestamp};
+use crate::runner::units;
+use crate::store::{ActionLock, Provenance, StoreError, TryLock, nar_hash};
+
+use super::Engine;
+use super::fault::Obstacle;
+use super::order::{Access, Order, Part, Performed};
+use super::stage;
+
+/// How many lines of a log are shown of a failure.
+pub(super) const TAIL: usize = 20;
+
+/// How often the driver's progress is looked at.
+const TICK: Duration = Duration::from_millis(200);
+
+impl Engine {
+    /// Executes `order` for `card`, unless another process did so meanwhile.
+    ///
+    /// With `forced` a result that is there is not taken. `again` gives the key
+    /// as the inputs are after the execution: where it is another one, they
+    /// moved meanwhile, and the result is not recorded.
+    pub(super) async fn perform(
+        &self,
+        card: &Stem,
+        order: &Arc<Order>,
+        forced: bool,
+        again: impl AsyncFn() -> Result<Digest, Obstacle>,
+    ) -> Result<Performed, Obstacle> {
+        let lock = self.lock_action(card, order).await?;
+        if !forced && order.part_is_cached() {
+            let store = Arc::clone(&self.workspace.store);
+            let key = order.action.key;
+            if let Some(found) = blocking(move || store.lookup(&key)).await?? {
+                return Ok(Performed {
+                    artifact: found.artifact,
+                    executed: false,
+                    moved: false,
+                    took: Duration::from_millis(found.provenance.took_ms),
+                    output: None,
+                });
+            }
+        }
+        let _group = match &order.group {
+            Some(group) => Some(self.lock_group(group.clone()).await?),
+            None => None,
+        };
+        let mut attempt = 0;
+        let started_at = jiff::Timestamp::now();
+        let mut performed = loop {
+            match self.attempt(card, order).await {
+                Err(Obstacle::Failed(failure)) if self.tries_again(order, &failure, attempt) => {
+                    attempt += 1;
+                    self.emit(Event::Noted {
+                        message: format!(
+                            "`{card}`: {}, attempt {} of {}",
+                            failure.message,
+                            attempt + 1,
+                            order.retries.attempts + 1
+                        ),
+                    });
+                    tokio::time::sleep(order.retries.delay).await;
+                }
+                other => break other?,
+            }
+        };
+        if !order.part_is_cached() {
+            return Ok(performed);
+        }
+        // A vanished input is one that moved, too.
+        performed.moved = again().await.ok() != Some(order.action.key);
+        if !performed.moved {
+            self.record(card, order, &performed, started_at)?;
+            // The lock is held until the result is durable: who waits for it
+            // must find it, in the store's files.
+            self.hold_until_flushed(lock);
+        }
+        Ok(performed)
+    }
+
+    fn record(
+        &self,
+        card: &Stem,
+        order: &Order,
+        performed: &Performed,
+        started_at: jiff::Timestamp,
+    ) -> Result<(), Obstacle> {
+        let store = &self.workspace.store;
+        for (_, bytes) in &order.action.blobs {
+            store.put_blob(bytes)?;
+        }
+        let provenance = Provenance {
+            card: card.to_string(),
+            started_ms: started_at.as_millisecond().try_into().unwrap_or(0),
+            took_ms: performed.took.as_millis() as u64,
+            commit: self.workspace.commit.clone(),
+            host: self.workspace.host_name.clone(),
+            ..Provenance::default()
+        };
+        let result = result(&performed.artifact, started_at);
+        store.record(&order.action.key, &result, &provenance)?;
+        self.touch();
+        Ok(())
+    }
+
+    fn tries_again(&self, order: &Order, failure: &Failure, attempt: u32) -> bool {
+        let codes = &order.retries.exit_codes;
+        let code_fits = codes.is_empty() || failure.exit.is_some_and(|code| codes.contains(&code));
+        failure.code == "step" && attempt < order.retries.attempts && code_fits
+    }
+
+    async fn lock_action(&self, card: &Stem, order: &Arc<Order>) -> Result<ActionLock, Obstacle> {
+        let store = Arc::clone(&self.workspace.store);
+        let key = order.action.key;
+        let name = card.to_string();
+        match store.try_lock(&key, &name)? {
+            TryLock::Acquired(lock) => return Ok(lock),
+            TryLock::Held(holder) => self.emit(Event::CardAwaited {
+                card: card.clone(),
+                holder: format!("process {}", holder.pid),
+            }),
+        }
+        // This process's own results may be what the holder waits for.
+        self.flush().await?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        let waiting = blocking(move || {
+            store.lock(&key, &name, |_| match asked.load(Ordering::Relaxed) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            })
+        });
+        tokio::select! {
+            lock = waiting => lock??.ok_or(Obstacle::Cancelled),
+            () = self.cancelled() => {
+                stop.store(true, Ordering::Relaxed);
+                Err(Obstacle::Cancelled)
+            }
+        }
+    }
+
+    /// A file's lock in the store's folder for the mutex `group`.
+    async fn lock_group(&self, group: String) -> Result<File, Obstacle> {
+        let path = self.workspace.store.folder().join("locks");
+        let name = format!("group-{}", Digest::of(group.as_bytes()).hex());
+        let locked = blocking(move || {
+            let file = File::create(path.join(name))?;
+            file.lock()?;
+            std::io::Result::Ok(file)
+        });
+        locked.await?.map_err(|error| {
+            Obstacle::failed("group", format!("could not lock the group: {error}"), "")
+        })
+    }
+
+    async fn attempt(&self, card: &Stem, order: &Arc<Order>) -> Result<Performed, Obstacle> {
+        let started = Instant::now();
+        let store = Arc::clone(&self.workspace.store);
+        let root = store.scratch_folder()?.join(self.fresh_name());
+        let root = ClearedFolder(root);
+        let trees = self.lay(&root.0, order).await?;
+        let log = self.log_of(card);
+        let (output, from) = open_log(&log)?;
+        self.emit(Event::PartStarted {
+            card: card.clone(),
+            part: order.step_name(1),
+        });
+        let execution = self.execution(order, &root.0, trees, output)?;
+        let outcome = self.watch(card, order, &root.0, execution).await?;
+        let to = log.metadata().map_or(from, |metadata| metadata.len());
+        if let Some(failure) = self.failure(order, &root.0, &outcome, &log) {
+            return Err(failure);
+        }
+        if let Some(errno) = outcome.output_error {
+            let error = std::io::Error::from_raw_os_error(errno);
+            let message = format!("could not write the log: {error}");
+            return Err(Obstacle::failed("log", message, "free some space").with_log(log));
+        }
+        let took = started.elapsed();
+        let artifact = match order.part {
+            Part::Check(_) => Digest::of(b""),
+            _ => self.adopt(order, &root.0).await.map_err(|fault| fault.with_log(log.clone()))?,
+        };
+        Ok(Performed {
+            artifact,
+            executed: true,
+            moved: false,
+            took,
+            output: Some((log, from..to)),
+        })
+    }
+
+    async fn lay(&self, root: &Path, order: &Arc<Order>) -> Result<Vec<PathBuf>, Obstacle> {
+        let store = Arc::clone(&self.workspace.store);
+        let (root, order) = (root.to_owned(), Arc::clone(order));
+        let laid = blocking(move || {
+            let tree = |digest: &Digest| store.path_of_tree(digest);
+            stage::stage(&root, &order.action.root, &tree, &order.host)
+        });
+        laid.await?
+            .map_err(|fault| Obstacle::failed("stage", fault.to_string(), ""))
+    }
+
+    fn execution(
+        &self,
+        order: &Order,
+        root: &Path,
+        trees: Vec<PathBuf>,
+        output: OwnedFd,
+    ) -> Result<Execution, Obstacle> {
+        let workspace = &self.workspace;
+        let variables = order.action.command.environment_variables.iter();
+        let mut env: Vec<(std::ffi::OsString, std::ffi::OsString)> =
+            variables.map(|v| (v.name.clone().into(), v.value.clone().into())).collect();
+        let mut caches = Vec::new();
+        if !order.caches.is_empty() {
+            let folder = match self.options.no_caches {
+                true => root.join("tmp/cache"),
+                false => workspace.store.folder().join("caches"),
+            };
+            for name in &order.caches {
+                let path = match self.options.no_caches {
+                    true => folder.join(name),
+                    false => workspace.store.cache(name)?,
+                };
+                std::fs::create_dir_all(&path).map_err(|error| {
+                    Obstacle::failed("cache", format!("could not make a cache: {error}"), "")
+                })?;
+                caches.push(path);
+            }
+            env.push(("CACHE".into(), folder.into()));
+        }
+        let prefixes: Vec<PathBuf> = order.host.iter().map(|p| p.prefix.clone()).collect();
+        let mut secrets = Vec::new();
+        for name in &order.pass_env {
+            if let Some(value) = workspace.user.value(name) {
+                env.push((name.into(), value.to_owned()));
+                secrets.push(std::os::unix::ffi::OsStrExt::as_bytes(value).to_vec());
+            }
+        }
+        let mut isolation = Isolation::of_action(&ActionPaths {
+            root: root.to_owned(),
+            trees,
+            prefixes,
+            caches,
+        });
+        isolation.write.push(root.join(driver::STEP));
+        let isolation = match &order.access {
+            Access::Confined => Some(isolation),
+            Access::Network => Some(isolation.with_network(&[])),
+            Access::Free => None,
+            Access::Fetch { home } => {
+                let fetch = workspace.fetch_environment(home);
+                secrets.extend(fetch.secrets);
+                for (name, value) in fetch.vars {
+                    if !env.iter().any(|(known, _)| *known == name) {
+                        env.push((name, value));
+                    }
+                }
+                Some(isolation.with_network(&fetch.readable))
+            }
+        };
+        Ok(Execution {
+            argv: order.action.command.arguments.iter().map(Into::into).collect(),
+            env: absolute_path(env, root),
+            cwd: root.to_owned(),
+            output,
+            isolation: isolation.filter(|_| workspace.kernel_isolates),
+            secrets,
+            timeout: order.timeout,
+            grace: self.options.grace,
+        })
+    }
+
+    /// Runs to its end, telling of each step and ending one that takes too long.
+    async fn watch(
+        &self,
+        card: &Stem,
+        order: &Order,
+        root: &Path,
+        execution: Execution,
+    ) -> Result<Outcome, Obstacle> {
+        let keeper = self.keeper().await?;
+        let running = keeper.execute(execution).await;
+        let stopper = running.stopper();
+        let wait = running.wait();
+        tokio::pin!(wait);
+        let mut step = (1, Instant::now());
+        let mut too_long = false;
+        loop {
+            tokio::select! {
+                mut outcome = &mut wait => {
+                    if too_long {
+                        outcome.exit = Exit::TimedOut;
+                    }
+                    return Ok(outcome);
+                }
+                () = tokio::time::sleep(TICK) => {
+                    let now = Order::step_of(root).max(1);
+                    if now != step.0 {
+                        step = (now, Instant::now());
+                        self.emit(Event::PartStarted {
+                            card: card.clone(),
+                            part: order.step_name(now),
+                        });
+                    }
+                    let limit = order.steps.get(step.0 - 1).and_then(|step| step.timeout);
+                    if !too_long && limit.is_some_and(|limit| step.1.elapsed() > limit) {
+                        too_long = true;
+                        stopper.terminate();
+                    }
+                }
+            }
+        }
+    }
+
+    fn failure(
+        &self,
+        order: &Order,
+        root: &Path,
+        outcome: &Outcome,
+        log: &Path,
+    ) -> Option<Obstacle> {
+        let step = order.step_name(Order::step_of(root).max(1));
+        let (what, exit) = match &outcome.exit {
+            Exit::Code(0) => return None,
+            Exit::Code(code) => (format!("`{step}` exited with {code}"), Some(*code)),
+            Exit::Cancelled => return Some(Obstacle::Cancelled),
+            Exit::TimedOut => {
+                let number = Order::step_of(root).max(1);
+                let own = order.steps.get(number - 1).and_then(|step| step.timeout);
+                let limit = own.or(order.timeout).unwrap_or_default();
+                let limit = units::show_duration(limit);
+                (format!("`{step}` took longer than {limit}"), None)
+            }
+            Exit::Signal(signal) => (format!("`{step}` was ended by signal {signal}"), None),
+            other => (format!("`{step}`: {other}"), None),
+        };
+        let message = match &order.part {
+            Part::Build => what,
+            part => format!("{}: {what}", part.name()),
+        };
+        Some(Obstacle::Failed(Box::new(Failure {
+            code: "step",
+            message,
+            help: String::new(),
+            exit,
+            log: Some(log.to_owned()),
+            tail: capture::tail(log, TAIL),
+        })))
+    }
+
+    /// Takes `out/` into the store, once it is what it must be.
+    async fn adopt(&self, order: &Arc<Order>, root: &Path) -> Result<Digest, Obstacle> {
+        let store = Arc::clone(&self.workspace.store);
+        let (out, order) = (root.join("out"), Arc::clone(order));
+        let adopted = blocking(move || {
+            if !out.is_dir() {
+                let message = "the steps took `$OUT` away: it must be a folder at the end";
+                return Err(Obstacle::failed("out", message, ""));
+            }
+            if let Some(wanted) = &order.hash {
+                let found = nar_hash(&out)?;
+                if found != *wanted {
+                    let message = format!(
+                        "{}: the output is not what its `hash` says\n  wanted: {wanted}\n  got:    {found}",
+                        order.part.name()
+                    );
+                    let help = "if the change is meant, write the new hash into the card";
+                    return Err(Obstacle::failed("hash", message, help));
+                }
+            }
+            match store.adopt(&out) {
+                Ok(tree) => Ok(tree.digest),
+                Err(error) if is_about_the_tree(&error) => {
+                    Err(Obstacle::failed("out", error.to_string(), error.help()))
+                }
+                Err(error) => Err(error.into()),
+            }
+        });
+        adopted.await?
+    }
+}
+
+impl Order {
+    fn part_is_cached(&self) -> bool {
+        !matches!(self.part, Part::Check(_))
+    }
+}
+
+/// Whether the steps are at fault, and not the store.
+fn is_about_the_tree(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::NoFolder { .. }
+            | StoreError::OddEntry { .. }
+            | StoreError::OddName { .. }
+            | StoreError::Moved { .. }
+    )
+}
+
+/// A folder that is deleted when it is no longer needed.
+struct ClearedFolder(PathBuf);
+
+impl Drop for ClearedFolder {
+    fn drop(&mut self) {
+        stage::clear(&self.0);
+    }
+}
+
+/// The program is looked up before the driver makes PATH absolute.
+fn absolute_path(
+    env: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+    root: &Path,
+) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+    let absolute = |folder: PathBuf| root.join(folder);
+    env.into_iter()
+        .map(|(name, value)| {
+            if name != "PATH" {
+                return (name, value);
+            }
+            let folders: Vec<PathBuf> = std::env::split_paths(&value).map(absolute).collect();
+            let joined = std::env::join_paths(folders).unwrap_or(value);
+            (name, joined)
+        })
+        .collect()
+}
+
+fn open_log(path: &Path) -> Result<(OwnedFd, u64), Obstacle> {
+    let opened = capture::open(path).and_then(|file| {
+        let length = file.metadata()?.len();
+        Ok((OwnedFd::from(file), length))
+    });
+    opened.map_err(|error| {
+        let message = format!("could not open the log `{}`: {error}", path.display());
+        Obstacle::failed("log", message, "")
+    })
+}
+
+fn result(artifact: &Digest, started: jiff::Timestamp) -> ActionResult {
+    let stamp = |time: jiff::Timestamp| Timestamp {
+        seconds: time.as_second(),
+        nanos: time.subsec_nanosecond(),
+    };
+    ActionResult {
+        output_directories: vec![OutputDirectory {
+            path: "out".into(),
+            tree_digest: None,
+            root_directory_digest: Some((*artifact).into()),
+        }],
+        exit_code: 0,
+        stdout_digest: None,
+        execution_metadata: Some(ExecutedActionMetadata {
+            worker: "mikado".into(),
+            execution_start_timestamp: Some(stamp(started)),
+            execution_completed_timestamp: Some(stamp(jiff::Timestamp::now())),
+        }),
+    }
+}
+
+/// Runs blocking code beside the event loop.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Obstacle> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Obstacle::failed("bug", format!("BUG: {error}"), ""))
+}

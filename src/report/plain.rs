@@ -1,0 +1,216 @@
+//! Plain lines: one for each thing that happened, and the end in full.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use crate::card::Stem;
+use crate::diagnostic::Paint;
+use crate::event::{Event, Failure, How, Outcome, Wait, WaitKind};
+use crate::runner::units::show_duration;
+use crate::words::{count, list};
+
+use super::{Report, Summary, write_block};
+
+/// How many reasons are shown in a line.
+const REASONS: usize = 3;
+
+/// Writes plain lines.
+pub struct PlainReport {
+    out: Box<dyn Write>,
+    paint: Paint,
+    /// Whether starts are told of; a terminal shows what runs by itself.
+    starts: bool,
+    /// Whether all reasons are told, one a line.
+    explain: bool,
+}
+
+impl PlainReport {
+    /// A report to `out`.
+    pub fn new(out: Box<dyn Write>, paint: Paint, starts: bool, explain: bool) -> PlainReport {
+        PlainReport {
+            out,
+            paint,
+            starts,
+            explain,
+        }
+    }
+
+    fn line(&mut self, verb: &str, color: AnsiColor, rest: &str) -> io::Result<()> {
+        let style = Style::new().bold().fg_color(Some(color.into()));
+        let verb = self.paint.with(style, &format!("{verb:>9}"));
+        writeln!(self.out, "{verb} {rest}")
+    }
+
+    fn heading(&mut self, color: AnsiColor, word: &str, rest: &str) -> io::Result<()> {
+        let style = Style::new().bold().fg_color(Some(color.into()));
+        let word = self.paint.with(style, word);
+        writeln!(self.out, "{word}{rest}")
+    }
+
+    fn finished(&mut self, card: &Stem, outcome: &Outcome) -> io::Result<()> {
+        match outcome {
+            Outcome::Passed { how, took, .. } => match how {
+                How::Built => {
+                    let rest = format!("{card} in {}", show_duration(*took));
+                    self.line("Built", AnsiColor::Green, &rest)
+                }
+                How::Ran => {
+                    let rest = format!("{card} in {}", show_duration(*took));
+                    self.line("Ran", AnsiColor::Green, &rest)
+                }
+                How::Fresh => self.line("Fresh", AnsiColor::Green, card.as_str()),
+                How::Restored => self.line("Restored", AnsiColor::Green, card.as_str()),
+                How::Held => self.line("Holds", AnsiColor::Green, card.as_str()),
+                How::PassedOver => self.line("Complete", AnsiColor::Green, card.as_str()),
+            },
+            Outcome::Failed(failure) => {
+                let first = failure.message.lines().next().unwrap_or_default();
+                self.line("Failed", AnsiColor::Red, &format!("{card}: {first}"))
+            }
+            Outcome::Waits(wait) => {
+                let first = wait.message.lines().next().unwrap_or_default();
+                self.line("Waits", AnsiColor::Yellow, &format!("{card}: {first}"))
+            }
+            // Told of at the end, with what it lacks.
+            Outcome::NotStarted { .. } => Ok(()),
+        }
+    }
+
+    fn started(&mut self, card: &Stem, reasons: &[String]) -> io::Result<()> {
+        if self.explain {
+            self.line("Running", AnsiColor::Cyan, card.as_str())?;
+            for reason in reasons {
+                writeln!(self.out, "{:>9} {reason}", "")?;
+            }
+            return Ok(());
+        }
+        let shown = reasons.iter().take(REASONS).cloned().collect::<Vec<_>>();
+        let more = match reasons.len().saturating_sub(REASONS) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let why = match shown.is_empty() {
+            true => String::new(),
+            false => format!(" ({}{more})", shown.join(", ")),
+        };
+        self.line("Running", AnsiColor::Cyan, &format!("{card}{why}"))
+    }
+
+    fn wait(&mut self, card: &Stem, wait: &Wait, blocks: &[Stem]) -> io::Result<()> {
+        let word = match wait.kind {
+            WaitKind::Stuck => "stuck",
+            _ => "waiting",
+        };
+        self.heading(AnsiColor::Yellow, word, &format!(": {card}: {}", wait.message))?;
+        for (number, line) in wait.lines.iter().enumerate() {
+            match wait.kind {
+                WaitKind::Hand => writeln!(self.out, "  {}. {line}", number + 1)?,
+                WaitKind::Probe => writeln!(self.out, "  | {line}")?,
+                WaitKind::Confirm | WaitKind::Stuck => writeln!(self.out, "  {line}")?,
+            }
+        }
+        if matches!(wait.kind, WaitKind::Hand) {
+            writeln!(self.out, "  when it is done: mikado complete {card}")?;
+        }
+        if !blocks.is_empty() {
+            writeln!(self.out, "  it blocks {}", list(blocks))?;
+        }
+        Ok(())
+    }
+
+    fn failure(&mut self, card: &Stem, failure: &Failure, summary: &Summary) -> io::Result<()> {
+        self.heading(AnsiColor::Red, "error", &format!(": {card}: {}", failure.message))?;
+        for line in &failure.tail {
+            writeln!(self.out, "  | {line}")?;
+        }
+        if let Some(log) = &failure.log {
+            let log = log.strip_prefix(&summary.root).unwrap_or(log);
+            writeln!(self.out, "  log: {}", log.display())?;
+        }
+        if !failure.help.is_empty() {
+            writeln!(self.out, "  help: {}", failure.help)?;
+        }
+        writeln!(self.out, "  try again: mikado run {card}")
+    }
+}
+
+impl Report for PlainReport {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::Noted { message } => self.line("Note", AnsiColor::Cyan, message),
+            Event::ToolProvisioning { tool } => self.line("Fetching", AnsiColor::Cyan, &format!("tool {tool}")),
+            Event::CardStarted { card, reasons, .. } if self.starts || self.explain => {
+                let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+                self.started(card, &reasons)
+            }
+            Event::CardAwaited { card, holder } => {
+                self.line("Awaiting", AnsiColor::Cyan, &format!("{card}: {holder} is at it"))
+            }
+            Event::CardFinished { card, outcome } => self.finished(card, outcome),
+            Event::RunStarted { .. }
+            | Event::CardStarted { .. }
+            | Event::PartStarted { .. }
+            | Event::CardMarked { .. }
+            | Event::CheckShown { .. }
+            | Event::RunFinished { .. } => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, summary: &Summary) -> io::Result<()> {
+        for (card, why) in &summary.not_cached {
+            self.heading(AnsiColor::Yellow, "warning", &format!(": {card} is not recorded: {why}"))?;
+        }
+        for (card, wait, blocks) in &summary.waits {
+            self.wait(card, wait, blocks)?;
+        }
+        for blocked in summary.blocked.iter().filter(|blocked| !blocked.lacks.is_empty()) {
+            let rest = format!(": {} lacks {}", blocked.card, list(&blocked.lacks));
+            self.heading(AnsiColor::Yellow, "blocked", &rest)?;
+        }
+        for (card, failure) in &summary.failures {
+            self.failure(card, failure, summary)?;
+        }
+        if !summary.rebuilt_complete.is_empty() {
+            let rest = format!(": {} complete already, and built again", list(&summary.rebuilt_complete));
+            let verb = if summary.rebuilt_complete.len() == 1 { " was" } else { " were" };
+            let rest = rest.replacen(" complete", &format!("{verb} complete"), 1);
+            self.heading(AnsiColor::Cyan, "note", &rest)?;
+        }
+        for card in &summary.passed_unmarked {
+            writeln!(self.out, "{card}: passed; mark with: mikado complete {card}")?;
+        }
+        for (name, described) in &summary.sources {
+            writeln!(self.out, "source {name}: {described}")?;
+        }
+        let mut parts = Vec::new();
+        let mut part = |number: usize, words: &str| {
+            if number > 0 {
+                parts.push(format!("{number} {words}"));
+            }
+        };
+        part(summary.executed, "executed");
+        part(summary.fresh, "up to date");
+        part(summary.failures.len(), "failed");
+        part(summary.waits.len(), "waiting");
+        part(summary.blocked.len(), "not started");
+        part(summary.marked, "marked complete");
+        let cards = summary.executed
+            + summary.fresh
+            + summary.failures.len()
+            + summary.waits.len()
+            + summary.blocked.len();
+        writeln!(
+            self.out,
+            "{}: {} in {}",
+            count(cards, "card"),
+            parts.join(", "),
+            show_duration(summary.took)
+        )?;
+        for (card, check, output) in &summary.shown {
+            writeln!(self.out, "\n{card}: {check}")?;
+            write_block(&mut self.out, output)?;
+        }
+        self.out.flush()
+    }
+}

@@ -1,0 +1,83 @@
+//! How a run ended, as it is told at its end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::card::Stem;
+use crate::event::{Failure, How, Outcome, Wait};
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// The exit code.
+    pub exit: u8,
+    /// How long it took.
+    pub took: Duration,
+    /// Cards that were executed.
+    pub executed: usize,
+    /// Cards of which nothing had to be executed.
+    pub fresh: usize,
+    /// Cards that were marked.
+    pub marked: usize,
+    /// Cards that passed and are still open, since nothing is marked.
+    pub passed_unmarked: Vec<Stem>,
+    /// Complete cards that were executed again.
+    pub rebuilt_complete: Vec<Stem>,
+    /// Cards whose result is not recorded, and why.
+    pub not_cached: Vec<(Stem, String)>,
+    /// Failed cards; the first to fail last.
+    pub failures: Vec<(Stem, Failure)>,
+    /// Cards that wait.
+    pub waits: Vec<(Stem, Wait, Vec<Stem>)>,
+    /// Cards that were not started.
+    pub blocked: Vec<Blocked>,
+    /// Checks to be shown: the card, the check, what it printed.
+    pub shown: Vec<(Stem, String, Vec<u8>)>,
+    /// Sources that were read: the name, what it is.
+    pub sources: Vec<(String, String)>,
+    /// The folder of the logs' paths, for short ones.
+    pub root: PathBuf,
+}
+
+/// A card that was not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// Which.
+    pub card: Stem,
+    /// What it lacks; empty where the run was stopped.
+    pub lacks: Vec<Stem>,
+}
+
+impl Summary {
+    /// Takes how `card` ended.
+    pub fn add(&mut self, card: &Stem, outcome: &Outcome, marks: bool, blocks: Vec<Stem>) {
+        match outcome {
+            Outcome::Passed {
+                how,
+                was_complete,
+                not_cached,
+                ..
+            } => {
+                match how {
+                    How::Built | How::Ran => self.executed += 1,
+                    How::Fresh | How::Restored | How::Held | How::PassedOver => self.fresh += 1,
+                }
+                if *how == How::Built && *was_complete {
+                    self.rebuilt_complete.push(card.clone());
+                }
+                if !marks && !was_complete {
+                    self.passed_unmarked.push(card.clone());
+                }
+                if let Some(why) = not_cached {
+                    self.not_cached.push((card.clone(), why.clone()));
+                }
+            }
+            Outcome::Failed(failure) => self.failures.push((card.clone(), failure.clone())),
+            Outcome::Waits(wait) => self.waits.push((card.clone(), wait.clone(), blocks)),
+            Outcome::NotStarted { lacks } => self.blocked.push(Blocked {
+                card: card.clone(),
+                lacks: lacks.clone(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Collection: keeping the store within bounds of size and age.
+//!
+//! Least recently used trees go first. Never taken: what the caller keeps,
+//! what this process has used, and what any process that has the store open
+//! may have used. The latter is known from two things: each use is noted
+//! before the tree is looked for, at most an hour late, and each process that
+//! runs something holds a scratch folder that says since when. A deletion
+//! looks at the note again behind the same gate that a new note passes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{During as _, StoreError};
+use super::frame::Head;
+use super::live::{Found, Live, used};
+use super::segments::{Kind, digest_of_key};
+use super::trees::USE_GRAIN;
+use super::{Store, hold, lockfile, now_ms, scratch};
+use crate::digest::Digest;
+
+/// Records that are younger are kept whether or not they are of use yet: what
+/// names them may not have been flushed.
+const YOUNG: Duration = Duration::from_secs(24 * 3600);
+/// How often a collection is due though nothing says that the store is full.
+const DAILY: Duration = Duration::from_secs(24 * 3600);
+/// The note that says when a collection was last made.
+const NOTE: &str = "collection";
+
+/// The bounds of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes on the disk.
+    pub max_size: u64,
+    /// How long a tree may lie unused.
+    pub max_age: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_size: 20 << 30,
+            max_age: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+}
+
+/// What a collection did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Collected {
+    /// Trees that were deleted.
+    pub trees: u64,
+    /// Caches that were deleted.
+    pub caches: u64,
+    /// Bytes that were won, on the disk.
+    pub bytes: u64,
+    /// Bytes that the store has now.
+    pub left: u64,
+    /// Bytes of trees that had to stay because they are kept or in use.
+    pub kept: u64,
+    /// Whether another process was collecting, so that nothing was done.
+    pub busy: bool,
+}
+
+/// The note of the last collection.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Last {
+    at_ms: u64,
+    /// Bytes after it, and of what was adopted since.
+    size: u64,
+}
+
+/// Something that can be deleted.
+struct Candidate {
+    used: SystemTime,
+    disk: u64,
+    what: What,
+}
+
+enum What {
+    Tree(Found),
+    Cache(String),
+}
+
+impl Store {
+    /// Deletes what is over the limits, and records that are of no use. `keep`
+    /// is never taken, whatever the limits.
+    pub fn collect(
+        &self,
+        limits: &Limits,
+        keep: &BTreeSet<Digest>,
+    ) -> Result<Collected, StoreError> {
+        self.layout.writable("collect what is not used")?;
+        let scratch = self.scratch()?;
+        let gate = self.layout.locks.join("gc");
+        let turn = fs::File::create(&gate).during("open the lock", &gate)?;
+        if turn.try_lock().is_err() {
+            return Ok(Collected {
+                busy: true,
+                ..Collected::default()
+            });
+        }
+        let alive = scratch::sweep(&self.layout.tmp, Some(scratch.path()))?;
+        lockfile::sweep(&self.layout.locks)?;
+        self.refresh()?;
+        let protected = self.protection(&alive, keep);
+        let mut collected = Collected::default();
+        let mut candidates = Vec::new();
+        for tree in self.found_trees()? {
+            let disk = match tree.record {
+                Some((_, size)) => size.disk,
+                None => size_of_folder(&tree.path)?,
+            };
+            collected.left += disk;
+            match protected.covers(&tree) {
+                true => collected.kept += disk,
+                false => candidates.push(Candidate {
+                    used: tree.used,
+                    disk,
+                    what: What::Tree(tree),
+                }),
+            }
+        }
+        for cache in self.caches()? {
+            collected.left += cache.disk;
+            // A cache of a process that runs is written to without any note.
+            if alive.is_empty() {
+                candidates.push(cache);
+            }
+        }
+        let before = self.segments.size()?;
+        collected.left += before;
+        candidates.sort_by_key(|candidate| candidate.used);
+        let now = SystemTime::now();
+        for candidate in candidates {
+            let age = now.duration_since(candidate.used).unwrap_or_default();
+            if collected.left <= limits.max_size && age <= limits.max_age {
+                continue;
+            }
+            if self.delete(&candidate)? {
+                match candidate.what {
+                    What::Tree(_) => collected.trees += 1,
+                    What::Cache(_) => collected.caches += 1,
+                }
+                collected.bytes += candidate.disk;
+                collected.left -= candidate.disk;
+            }
+        }
+        let won = self.drop_records(!alive.is_empty())?;
+        collected.bytes += won;
+        collected.left = collected.left.saturating_sub(won);
+        let last = Last {
+            at_ms: now_ms(),
+            size: collected.left,
+        };
+        self.put_note(NOTE, &last)?;
+        self.flush()?;
+        Ok(collected)
+    }
+
+    /// Collects where it is due: once a day, or when what was adopted since
+    /// may have filled the store. To be called at the end of a run.
+    pub fn collect_if_due(
+        &self,
+        limits: &Limits,
+        keep: &BTreeSet<Digest>,
+    ) -> Result<Option<Collected>, StoreError> {
+        if !self.is_writable() {
+            return Ok(None);
+        }
+        let adopted = std::mem::take(&mut *hold(&self.known.adopted));
+        let noted: Option<Last> = self.note(NOTE)?;
+        let first = noted.is_none();
+        let mut last = noted.unwrap_or_default();
+        last.size += adopted;
+        let age = now_ms().saturating_sub(last.at_ms);
+        let due = last.size > limits.max_size || u128::from(age) > DAILY.as_millis();
+        if due && !first {
+            // A little more, so that the next run is not at the bound again.
+            let lower = Limits {
+                max_size: limits.max_size / 10 * 9,
+                ..*limits
+            };
+            return self.collect(&lower, keep).map(Some);
+        }
+        if first {
+            last.at_ms = now_ms();
+        }
+        if first || adopted > 0 {
+            self.put_note(NOTE, &last)?;
+            self.flush()?;
+        }
+        Ok(None)
+    }
+
+    fn protection(&self, alive: &[u64], keep: &BTreeSet<Digest>) -> Protection {
+        let ours = self.used_here();
+        // A process that opened the store in the future: the clock was put
+        // back, and no note of use can be compared with anything.
+        let odd = alive.iter().any(|opened| *opened > now_ms());
+        let since = alive.first().map(|opened| {
+            let opened = SystemTime::UNIX_EPOCH + Duration::from_millis(*opened);
+            opened
+                .checked_sub(USE_GRAIN)
+                .unwrap_or(SystemTime::UNIX_EPOCH)
+        });
+        Protection {
+            hashes: keep.union(&ours).map(|digest| digest.hash).collect(),
+            since: match odd {
+                true => Some(SystemTime::UNIX_EPOCH),
+                false => since,
+            },
+        }
+    }
+
+    /// Deletes a candidate, unless it was used meanwhile.
+    fn delete(&self, candidate: &Candidate) -> Result<bool, StoreError> {
+        let aside = self.scratch()?.fresh("deleted");
+        match &candidate.what {
+            What::Tree(tree) => {
+                let note = self.layout.used.join(crate::digest::hex(&tree.hash));
+                let gate = lockfile::lock_briefly(&self.layout.locks.join("trees"), false)?;
+                if used(&note, &tree.path) != candidate.used || !rename_away(&tree.path, &aside)? {
+                    return Ok(false);
+                }
+                let _ = fs::remove_file(note);
+                drop(gate);
+            }
+            What::Cache(name) => {
+                if !rename_away(&self.layout.caches.join(name), &aside)? {
+                    return Ok(false);
+                }
+                let _ = fs::remove_file(self.layout.caches.join(format!(".used-{name}")));
+            }
+        }
+        scratch::remove_all(&aside)?;
+        Ok(true)
+    }
+
+    /// The caches, as far as they can be deleted.
+    fn caches(&self) -> Result<Vec<Candidate>, StoreError> {
+        let folder = &self.layout.caches;
+        let mut caches = Vec::new();
+        for entry in fs::read_dir(folder).during("read the folder", folder)? {
+            let entry = entry.during("read the folder", folder)?;
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            if name.starts_with('.') {
+                continue;
+            }
+            caches.push(Candidate {
+                used: used(&folder.join(format!(".used-{name}")), &entry.path()),
+                disk: size_of_folder(&entry.path())?,
+                what: What::Cache(name),
+            });
+        }
+        Ok(caches)
+    }
+
+    /// Rewrites the segments without the records that are of no use. Returns
+    /// the bytes won.
+    pub(super) fn drop_records(&self, others_run: bool) -> Result<u64, StoreError> {
+        let young_ms = now_ms().saturating_sub(YOUNG.as_millis() as u64);
+        let live = self.live()?;
+        self.flush()?;
+        let _turn = hold(&self.flushing);
+        self.segments
+            .compact(|head| head.time_ms >= young_ms || is_wanted(&live, head, others_run))
+    }
+}
+
+/// Whether a record is of use.
+pub(super) fn is_wanted(live: &Live, head: &Head, others_run: bool) -> bool {
+    let Some(digest) = digest_of_key(&head.key) else {
+        return true;
+    };
+    match head.kind {
+        // Another process may have found it there and not put it again.
+        kind if kind == Kind::Blob as u8 => others_run || live.blobs.contains(&digest),
+        kind if kind == Kind::Tree as u8 => live.trees.contains(&digest.hash),
+        kind if kind == Kind::Result as u8 => live.results.contains(&digest),
+        _ => true,
+    }
+}
+
+/// What may not be taken.
+struct Protection {
+    hashes: BTreeSet<[u8; 32]>,
+    /// Everything used since then.
+    since: Option<SystemTime>,
+}
+
+impl Protection {
+    fn covers(&self, tree: &Found) -> bool {
+        self.hashes.contains(&tree.hash) || self.since.is_some_and(|since| tree.used >= since)
+    }
+}
+
+/// Renames a folder; false where it is gone already.
+fn rename_away(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    match fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).during("set aside", from),
+    }
+}
+
+/// Bytes on the disk of all that is in a folder. What vanishes or can't be
+/// read while it is counted counts as nothing.
+pub(super) fn size_of_folder(folder: &Path) -> Result<u64, StoreError> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let mut size = 0;
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries {
+            let entry = entry.during("read the folder", &folder)?;
+            let Ok(meta) = entry.metadata() else {
+                continue;
+            };
+            size += meta.blocks() * 512;
+            if meta.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(size)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+mod tests;

@@ -1,0 +1,288 @@
+//! The world that a run acts on: the project's files, the store, tools, sources
+//! and the user's environment. Opened once, shared by all threads of a run.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::action::Machine;
+use crate::digest::Digest;
+use crate::engine::fault::Obstacle;
+use crate::engine::store_error;
+use crate::error::Error;
+use crate::process::FetchEnvironment;
+use crate::project::Project;
+use crate::runner::client::UserEnvironment;
+use crate::runner::git::{GitSources, Reach};
+use crate::runner::host::{HostTool, HostTools};
+use crate::runner::inputs::Fault;
+use crate::runner::listing::Lister;
+use crate::runner::lock::ToolLock;
+use crate::runner::platform::Platform;
+use crate::runner::provision::{Provisioner, ToolProgress};
+use crate::runner::sources::{Override, Sources};
+use crate::runner::tools::{Declared, ToolError, ToolSpec};
+use crate::store::{Local, Store};
+use crate::trace::Trace;
+
+/// The name of the lock of tools in the folder of runners.
+pub const TOOL_LOCK: &str = "tools.lock.yaml";
+
+/// The name of the list of sources in the folder of runners.
+pub const SOURCES: &str = "sources.yaml";
+
+/// What the command line says about the world.
+#[derive(Clone, Debug, Default)]
+pub struct Setting {
+    /// `--store`.
+    pub store: Option<PathBuf>,
+    /// `--source NAME=PATH`.
+    pub sources: Vec<String>,
+    /// `--refresh`: ask again what tags and branches are.
+    pub refresh: bool,
+    /// `--tools path`: take every tool from PATH.
+    pub tools_from_path: bool,
+    /// Whether nothing may be downloaded.
+    pub offline: bool,
+}
+
+/// Everything that a run acts on.
+#[derive(Debug)]
+pub struct Workspace {
+    /// The project.
+    pub project: Project,
+    /// The store.
+    pub store: Arc<Store>,
+    /// This work tree's own records.
+    pub local: Local,
+    /// Lists inputs.
+    pub lister: Lister,
+    /// Lists the scripts of runners.
+    pub script_lister: Lister,
+    /// Knows digests of files.
+    pub trace: Trace,
+    /// What keys say of the machine.
+    pub machine: Machine,
+    /// The user's environment.
+    pub user: UserEnvironment,
+    /// The commit that is checked out.
+    pub commit: Option<String>,
+    /// The machine's name.
+    pub host_name: String,
+    /// Whether the kernel can isolate.
+    pub kernel_isolates: bool,
+    sources: Sources,
+    git: GitSources,
+    reach: Reach,
+    resolved: Mutex<BTreeMap<String, PathBuf>>,
+    described: Mutex<BTreeMap<String, String>>,
+    lock: ToolLock,
+    hosts: HostTools,
+    tools_from_path: bool,
+    all_tools: Vec<(String, String, ToolSpec)>,
+}
+
+impl Workspace {
+    /// Opens the world of `project`. `here` is the folder that relative paths
+    /// of the command line are below; `all_tools` are the tools of all runners:
+    /// the runner, the tool's name, its declaration.
+    ///
+    /// # Errors
+    ///
+    /// Where the store, the lock or the list of sources can't be read.
+    pub fn open(
+        project: Project,
+        setting: &Setting,
+        here: &Path,
+        user: UserEnvironment,
+        all_tools: Vec<(String, String, ToolSpec)>,
+    ) -> Result<Workspace, Error> {
+        let local_folder = project.root.join(".mikado");
+        let store_folder = store_folder(&project, setting, here, &user);
+        let store = Store::open(&store_folder).map_err(|e| store_error(&e))?;
+        let local = Local::open(&local_folder).map_err(|e| store_error(&e))?;
+        let runners = &project.runners_dir;
+        let lock = read_lock(&runners.join(TOOL_LOCK))?;
+        let overrides = setting
+            .sources
+            .iter()
+            .map(|text| Override::parse(text, here))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| Error::usage(e.to_string(), ""))?;
+        let list = read_or_empty(&runners.join(SOURCES))?;
+        let sources = Sources::new(&project.root, &list, &user, &overrides, here)
+            .map_err(|e| Error::usage(e.to_string(), ""))?;
+        let git = GitSources::new(store.folder(), user.clone());
+        let commit = git.head_of(&project.root);
+        let mut hidden = project.card_dirs.clone();
+        hidden.push(runners.clone());
+        let hosts = HostTools::new(user.clone(), &project.root, store.folder());
+        let reach = match (setting.offline, setting.refresh) {
+            (true, _) => Reach::Store,
+            (false, true) => Reach::Refresh,
+            (false, false) => Reach::Network,
+        };
+        let host_name = rustix::system::uname();
+        Ok(Workspace {
+            trace: Trace::open(&local.folder().join("trace")),
+            lister: Lister::new(hidden),
+            script_lister: Lister::default(),
+            machine: Machine::this(),
+            kernel_isolates: crate::process::Kernel::landlock().landlock > 0,
+            host_name: host_name.nodename().to_string_lossy().into_owned(),
+            store: Arc::new(store),
+            local,
+            project,
+            user,
+            commit,
+            sources,
+            git,
+            reach,
+            resolved: Mutex::default(),
+            described: Mutex::default(),
+            lock,
+            hosts,
+            tools_from_path: setting.tools_from_path,
+            all_tools,
+        })
+    }
+
+    /// The folder of a named source.
+    pub(crate) fn source(&self, name: &str) -> Result<PathBuf, Fault> {
+        let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = resolved.get(name) {
+            return Ok(path.clone());
+        }
+        let tree = self.sources.resolve(name, &self.git, self.reach);
+        let tree = tree.map_err(|error| Fault::Source {
+            message: error.to_string(),
+            help: String::new(),
+        })?;
+        let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        described.insert(name.to_owned(), tree.described);
+        resolved.insert(name.to_owned(), tree.path.clone());
+        Ok(tree.path)
+    }
+
+    /// The names of all sources.
+    pub fn source_names(&self) -> Vec<String> {
+        self.sources.names().map(str::to_owned).collect()
+    }
+
+    /// The sources that were read so far, and what they are.
+    pub fn sources_read(&self) -> BTreeMap<String, String> {
+        let described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        described.clone()
+    }
+
+    /// The digest of a provisioned tool's tree, from the lock alone; `None` for
+    /// a tool of the machine.
+    pub(crate) fn tool_tree(&self, declared: &Declared<'_>) -> Result<Option<Digest>, ToolError> {
+        // A tool that PATH does not have, or not in that version, is provisioned.
+        if self.tools_from_path && self.hosts.find(declared).is_ok() {
+            return Ok(None);
+        }
+        let Some(platform) = Platform::current() else {
+            return Ok(None);
+        };
+        Ok(self.lock.find(declared, platform)?.map(|(digest, _)| digest))
+    }
+
+    /// A tool of the machine.
+    pub(crate) fn host_tool(&self, declared: &Declared<'_>) -> Result<HostTool, ToolError> {
+        self.hosts.find(declared)
+    }
+
+    /// Brings a tool into the store, if it has a package and is not there.
+    pub(crate) fn provide(
+        &self,
+        runner: &str,
+        name: &str,
+        spec: &ToolSpec,
+        telling: &(dyn Fn(&str) + Sync),
+    ) -> Result<(), Obstacle> {
+        let declared = Declared { runner, name, spec };
+        if self.tool_tree(&declared)?.is_none() {
+            return Ok(());
+        }
+        let all: Vec<Declared<'_>> = self
+            .all_tools
+            .iter()
+            .map(|(runner, name, spec)| Declared { runner, name, spec })
+            .collect();
+        let progress = |step: ToolProgress| {
+            if let ToolProgress::Downloading(name, ..) = &step {
+                telling(name);
+            }
+        };
+        let provisioner =
+            Provisioner::new(&self.store, &self.lock, &all, &self.user, &progress);
+        provisioner.tree(&declared)?;
+        Ok(())
+    }
+
+    /// What a fetch gets of the user's environment; `home` names further files
+    /// of the home folder.
+    pub(crate) fn fetch_environment(&self, home: &[String]) -> FetchEnvironment {
+        let vars: BTreeMap<OsString, OsString> = self.user.variables().clone();
+        let folder = self.user.value("HOME").map(PathBuf::from);
+        FetchEnvironment::collect(&vars, folder.as_deref(), home)
+    }
+
+    /// The name of this platform, as in `platform:` of a runner.
+    pub fn platform_name(&self) -> String {
+        format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
+    }
+}
+
+/// Where the store is: `--store`, MIKADO_STORE, `store.path` of the project,
+/// else `.mikado` of the main work tree, which all work trees share.
+pub fn store_folder(
+    project: &Project,
+    setting: &Setting,
+    here: &Path,
+    user: &UserEnvironment,
+) -> PathBuf {
+    if let Some(path) = &setting.store {
+        return here.join(path);
+    }
+    if let Some(path) = user.value("MIKADO_STORE").filter(|path| !path.is_empty()) {
+        return here.join(path);
+    }
+    if let Some(path) = project.config.store.path.as_ref() {
+        return project.root.join(path);
+    }
+    main_work_tree(&project.root)
+        .unwrap_or_else(|| project.root.clone())
+        .join(".mikado")
+}
+
+/// The root of the project in the main work tree, where `root` lies in a linked
+/// one: its `.git` is a file that names a folder below the main one's `.git`.
+fn main_work_tree(root: &Path) -> Option<PathBuf> {
+    let top = root.ancestors().find(|dir| dir.join(".git").exists())?;
+    let text = std::fs::read_to_string(top.join(".git")).ok()?;
+    let git_dir = top.join(text.strip_prefix("gitdir:")?.trim());
+    let common = std::fs::read_to_string(git_dir.join("commondir")).ok()?;
+    let common = git_dir.join(common.trim()).canonicalize().ok()?;
+    let main = common.parent().filter(|_| common.ends_with(".git"))?;
+    Some(main.join(root.strip_prefix(top).ok()?))
+}
+
+fn read_or_empty(path: &Path) -> Result<String, Error> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(Error::disk("read", path)(error)),
+    }
+}
+
+fn read_lock(path: &Path) -> Result<ToolLock, Error> {
+    ToolLock::parse(&read_or_empty(path)?).map_err(|error| {
+        Error::usage(
+            format!("`{}` can't be read: {error}", path.display()),
+            "make it again with `mikado lock`",
+        )
+    })
+}
