@@ -1,7 +1,6 @@
 //! The commands, one a file: its arguments, whose doc comments are its help,
 //! and what it does.
 
-pub mod lock;
 pub mod plan;
 pub mod run;
 pub(crate) mod selection;

@@ -29,5 +29,5 @@ pub mod units;
 pub(crate) mod unpack;
 pub mod value;
 pub mod version;
-pub mod work;
 pub(crate) mod wheel;
+pub mod work;
