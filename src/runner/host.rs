@@ -10,15 +10,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::runner::child::{self, End};
 use crate::runner::client::{UserEnvironment, masked};
 use crate::runner::tools::{Declared, ToolError, ToolFault};
 use crate::runner::version::Version;
@@ -257,39 +256,24 @@ impl HostTools {
             command: command.to_owned(),
             how,
         };
-        let mut child = Command::new("/bin/sh")
+        let mut shell = Command::new("/bin/sh");
+        shell
             .args(["-c", command])
             .env_clear()
             .envs(self.user.variables())
-            .current_dir(&self.folder)
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| failed(format!("could not be started: {error}")))?;
-        let out = reader(child.stdout.take());
-        let err = reader(child.stderr.take());
-        let start = Instant::now();
-        let mut pause = Duration::from_millis(1);
-        let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) if start.elapsed() < PATIENCE => thread::sleep(pause),
-                Ok(None) => {
-                    kill(&mut child);
-                    return Err(failed(format!(
-                        "did not end within {} s",
-                        PATIENCE.as_secs()
-                    )));
-                }
-                Err(error) => return Err(failed(format!("could not be waited for: {error}"))),
+            .current_dir(&self.folder);
+        let (status, out, err) = match child::run(&mut shell, Some(PATIENCE), self.user.stop()) {
+            Ok(End::Exited(status, out, err)) => (status, out, err),
+            Ok(End::TooLong) => {
+                return Err(failed(format!(
+                    "did not end within {} s",
+                    PATIENCE.as_secs()
+                )));
             }
-            pause = (pause * 2).min(Duration::from_millis(20));
+            Ok(End::Stopped) => return Err(failed("was stopped".to_owned())),
+            Err(error) => return Err(failed(format!("could not be started: {error}"))),
         };
-        let text = |bytes: thread::JoinHandle<Vec<u8>>| {
-            String::from_utf8_lossy(&bytes.join().unwrap_or_default()).into_owned()
-        };
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let (out, err) = (text(out), text(err));
         match status.success() {
             true if out.trim().is_empty() => Ok(err),
@@ -299,34 +283,11 @@ impl HostTools {
                     .lines()
                     .chain(out.lines())
                     .rfind(|line| !line.trim().is_empty());
-                Err(failed(format!(
-                    "failed ({status}): {}",
-                    masked(last.unwrap_or("it printed nothing"))
-                )))
+                let last = masked(last.unwrap_or("it printed nothing"));
+                Err(failed(format!("failed ({status}): {last}")))
             }
         }
     }
-}
-
-/// Ends the command and what it started.
-fn kill(child: &mut std::process::Child) {
-    if let Some(group) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
-        let _ended = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-    let _reaped = child.wait();
-}
-
-fn reader<R: Read + Send + 'static>(pipe: Option<R>) -> thread::JoinHandle<Vec<u8>> {
-    const ENOUGH: u64 = 64 * 1024;
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(pipe) = pipe {
-            let mut pipe = pipe.take(ENOUGH);
-            let _read = pipe.read_to_end(&mut bytes);
-            let _rest = std::io::copy(&mut pipe.into_inner(), &mut std::io::sink());
-        }
-        bytes
-    })
 }
 
 /// A script, or a program that is called by a name that is not its own.

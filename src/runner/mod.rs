@@ -6,6 +6,7 @@
 //! ([`inputs`]), and has their tools ([`tools`]) and sources.
 
 pub(crate) mod archives;
+pub mod child;
 pub mod client;
 pub mod definition;
 pub mod git;

@@ -212,14 +212,8 @@ pub fn parameters(
         .collect();
     let defaults = &work.definition.with;
     let mut given = IndexMap::new();
-    let named = overrides
-        .cards
-        .iter()
-        .filter(|(stem, ..)| *stem == card.stem);
-    let all = overrides
-        .everywhere
-        .iter()
-        .map(|(name, value)| (name, value));
+    let named = overrides.cards.iter().filter(|(stem, ..)| *stem == card.stem);
+    let all = overrides.everywhere.iter().map(|(name, value)| (name, value));
     for (name, text) in all.chain(named.map(|(_, name, value)| (name, value))) {
         if let Some(default) = defaults.get(name) {
             given.insert(name.clone(), from_command_line(text, default));
@@ -322,10 +316,7 @@ fn add_blocks(
         };
         let has_both = match block.role {
             Role::Run => definition.steps.iter().any(|step| step.line.is_none()),
-            Role::Verify => definition
-                .verify
-                .iter()
-                .any(|check| check.step.line.is_none()),
+            Role::Verify => definition.verify.iter().any(|check| check.step.line.is_none()),
         };
         if has_both {
             let message = "the card's runner and its code blocks both say what to run";
