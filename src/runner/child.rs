@@ -22,7 +22,8 @@ impl Stop {
         self.0.store(true, Ordering::Release);
     }
 
-    fn is_set(&self) -> bool {
+    /// Whether it was stopped.
+    pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }

@@ -21,7 +21,7 @@ use crate::runner::platform::Platform;
 use crate::runner::pypi::Pip;
 use crate::runner::tools::{Declared, Package, ToolError, ToolFault};
 use crate::runner::unpack::unpack;
-use crate::store::{Store, StoreError};
+use crate::store::{Holder, Store, StoreError};
 
 /// How many tools are downloaded and unpacked at once.
 pub(crate) const AT_ONCE: usize = 4;
@@ -136,15 +136,28 @@ impl<'a> Provisioner<'a> {
         digest: Digest,
     ) -> Result<PathBuf, ToolFault> {
         let mut said = false;
-        let _alone = self
+        let wait = |holder: &Holder| {
+            if !said && holder.pid != std::process::id() {
+                said = true;
+                (self.progress)(ToolProgress::Waiting(declared.name.to_owned(), holder.pid));
+            }
+            match self.user.stop().is_set() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        let Some(_alone) = self
             .store
-            .lock(&digest, &format!("tool {}", declared.name), |holder| {
-                if !said {
-                    said = true;
-                    (self.progress)(ToolProgress::Waiting(declared.name.to_owned(), holder.pid));
-                }
-                ControlFlow::Continue(())
-            })?;
+            .lock(&digest, &format!("tool {}", declared.name), wait)?
+        else {
+            return Err(refused(
+                package,
+                None,
+                Failed {
+                    said: "  (stopped)".to_owned(),
+                },
+            ));
+        };
         if let Some(tree) = self.there(&digest)? {
             return Ok(tree);
         }
