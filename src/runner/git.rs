@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::runner::client::{Client, Failed, UserEnvironment, masked};
-use crate::runner::sources::is_commit;
+use crate::runner::source_spec::is_commit;
 use crate::store::{Sri, StoreError, nar_hash};
 
 /// Whether the network may be asked.

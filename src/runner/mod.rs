@@ -23,6 +23,7 @@ pub mod pin;
 pub mod platform;
 pub mod provision;
 pub(crate) mod pypi;
+pub(crate) mod source_spec;
 pub mod sources;
 pub(crate) mod tarball;
 pub mod tools;
