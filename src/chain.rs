@@ -1,1 +1,462 @@
-//! (being written)
+//! The chain: cards as a graph, and the one function that decides their state.
+//!
+//! An edge of `requires` orders; an edge of `uses` says whose artifact is read,
+//! and orders as well. Nothing here recurses and nothing is quadratic: chains
+//! of thousands of cards are real. Pure: no disk, no printing.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeRef;
+use petgraph::Direction;
+use serde::Serialize;
+
+use crate::card::deck::Named;
+use crate::card::{Card, Deck, Form, PlanState, Requirement, Span, Stem};
+use crate::diagnostic::Diagnostic;
+use crate::words;
+
+/// The state of a card in its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It is done.
+    Complete,
+    /// It is open, and all its prerequisites are complete.
+    Ready,
+    /// It is open, and some prerequisite is open, unreadable, ambiguous or
+    /// names no card.
+    Blocked,
+    /// Its file can't be read as a card, or several files have its stem.
+    Unreadable,
+}
+
+/// An edge: the source requires, or uses, the target.
+#[derive(Clone, Debug)]
+struct Edge {
+    /// Where the card says so.
+    span: Span,
+    /// Whether it is of `uses` alone.
+    uses: bool,
+}
+
+/// The cards as a graph.
+#[derive(Debug)]
+pub struct Chain {
+    graph: DiGraph<Stem, Edge>,
+    nodes: BTreeMap<Stem, NodeIndex>,
+    states: BTreeMap<Stem, State>,
+    requires: BTreeMap<Stem, Vec<Stem>>,
+    unknown: BTreeMap<Stem, Vec<String>>,
+    findings: Vec<Diagnostic>,
+    names: BTreeMap<String, Stem>,
+}
+
+impl Chain {
+    /// The chain of a deck.
+    pub fn new(deck: &Deck) -> Chain {
+        let mut chain = Chain {
+            graph: DiGraph::new(),
+            nodes: BTreeMap::new(),
+            states: BTreeMap::new(),
+            requires: BTreeMap::new(),
+            unknown: BTreeMap::new(),
+            findings: Vec::new(),
+            names: BTreeMap::new(),
+        };
+        for stem in deck.stems() {
+            let node = chain.graph.add_node(stem.clone());
+            chain.nodes.insert(stem.clone(), node);
+        }
+        for (alias, cards) in deck.aliases() {
+            if let [one] = cards.as_slice() {
+                chain.names.insert(alias.to_owned(), one.stem.clone());
+            }
+        }
+        let mut required: BTreeSet<Stem> = BTreeSet::new();
+        for card in deck.cards() {
+            chain.connect(deck, card, &mut required);
+        }
+        for card in deck.cards() {
+            let state = chain.decide(deck, card);
+            chain.states.insert(card.stem.clone(), state);
+        }
+        chain.find_duplicates(deck, &required);
+        chain.find_aliases(deck);
+        chain.find_cycles(deck);
+        chain.find_odd_completion(deck);
+        crate::diagnostic::sort(&mut chain.findings);
+        chain
+    }
+
+    /// The state of a card; the only place where it is decided.
+    pub fn state(&self, stem: &Stem) -> State {
+        self.states.get(stem).copied().unwrap_or(State::Unreadable)
+    }
+
+    fn decide(&self, deck: &Deck, card: &Card) -> State {
+        if deck.card(&card.stem).is_none() || card.plan == PlanState::Unreadable {
+            return State::Unreadable;
+        }
+        if card.plan == PlanState::Complete {
+            return State::Complete;
+        }
+        let is_complete = |stem: &Stem| {
+            deck.card(stem).is_some_and(|card| card.plan == PlanState::Complete)
+        };
+        let all_known = self.unknown.get(&card.stem).is_none_or(Vec::is_empty);
+        match all_known && self.requires(&card.stem).iter().all(is_complete) {
+            true => State::Ready,
+            false => State::Blocked,
+        }
+    }
+
+    /// The cards that `stem` requires, in the order written; those that name no
+    /// card are in [`Chain::unknown`].
+    pub fn requires(&self, stem: &Stem) -> &[Stem] {
+        self.requires.get(stem).map_or(&[], Vec::as_slice)
+    }
+
+    /// What `stem` requires and names no card.
+    pub fn unknown(&self, stem: &Stem) -> &[String] {
+        self.unknown.get(stem).map_or(&[], Vec::as_slice)
+    }
+
+    /// The cards that require `stem`, sorted.
+    pub fn dependents(&self, stem: &Stem) -> Vec<Stem> {
+        let Some(node) = self.nodes.get(stem) else {
+            return Vec::new();
+        };
+        let edges = self.graph.edges_directed(*node, Direction::Incoming);
+        let all: BTreeSet<Stem> = edges
+            .filter(|edge| !edge.weight().uses)
+            .map(|edge| self.graph[edge.source()].clone())
+            .collect();
+        all.into_iter().collect()
+    }
+
+    /// The direct prerequisites that block `stem`, in the order written.
+    pub fn blocked_by(&self, stem: &Stem) -> Vec<Stem> {
+        match self.state(stem) {
+            State::Blocked => {
+                let required = self.requires(stem).iter();
+                required.filter(|stem| self.state(stem) != State::Complete).cloned().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The open cards that no open card requires, sorted.
+    pub fn goals(&self) -> Vec<Stem> {
+        let open = |stem: &Stem| matches!(self.state(stem), State::Ready | State::Blocked);
+        self.nodes
+            .keys()
+            .filter(|stem| open(stem) && !self.dependents(stem).iter().any(open))
+            .cloned()
+            .collect()
+    }
+
+    /// The ready cards below a blocked one, sorted.
+    pub fn leaves(&self, stem: &Stem) -> Vec<Stem> {
+        let mut leaves = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut pending = self.blocked_by(stem);
+        while let Some(next) = pending.pop() {
+            if !seen.insert(next.clone()) {
+                continue;
+            }
+            match self.state(&next) {
+                State::Ready => drop(leaves.insert(next)),
+                State::Blocked => pending.extend(self.blocked_by(&next)),
+                State::Complete | State::Unreadable => {}
+            }
+        }
+        leaves.into_iter().collect()
+    }
+
+    /// These cards with everything that they require or use, transitively.
+    pub fn closure(&self, stems: &[Stem]) -> BTreeSet<Stem> {
+        let mut all: BTreeSet<Stem> = stems.iter().cloned().collect();
+        let mut pending: VecDeque<Stem> = stems.iter().cloned().collect();
+        while let Some(stem) = pending.pop_front() {
+            let Some(node) = self.nodes.get(&stem) else { continue };
+            for next in self.graph.neighbors(*node) {
+                let next = &self.graph[next];
+                if all.insert(next.clone()) {
+                    pending.push_back(next.clone());
+                }
+            }
+        }
+        all
+    }
+
+    /// `stems` in topological order, prerequisites first, ties by stem. Cards
+    /// in a cycle come last.
+    pub fn order(&self, stems: &BTreeSet<Stem>) -> Vec<Stem> {
+        let mut open: BTreeMap<&Stem, usize> = BTreeMap::new();
+        let mut dependents: BTreeMap<&Stem, Vec<&Stem>> = BTreeMap::new();
+        for stem in stems {
+            let before: BTreeSet<&Stem> = match self.nodes.get(stem) {
+                Some(node) => self
+                    .graph
+                    .neighbors(*node)
+                    .map(|next| &self.graph[next])
+                    .filter(|next| stems.contains(*next))
+                    .collect(),
+                None => BTreeSet::new(),
+            };
+            open.insert(stem, before.len());
+            for next in before {
+                dependents.entry(next).or_default().push(stem);
+            }
+        }
+        let free = open.iter().filter(|(_, count)| **count == 0).map(|(stem, _)| *stem);
+        let mut ready: BTreeSet<&Stem> = free.collect();
+        let mut order = Vec::with_capacity(stems.len());
+        while let Some(stem) = ready.pop_first() {
+            order.push(stem.clone());
+            open.remove(stem);
+            for dependent in dependents.get(stem).into_iter().flatten() {
+                if let Some(count) = open.get_mut(dependent) {
+                    *count -= 1;
+                    if *count == 0 {
+                        ready.insert(dependent);
+                    }
+                }
+            }
+        }
+        order.extend(open.into_keys().cloned());
+        order
+    }
+
+    /// The card that a text of a card names: a stem, or an alias of one card.
+    pub fn resolve(&self, text: &str) -> Option<Stem> {
+        let stem = self.nodes.get_key_value(text).map(|(stem, _)| stem.clone());
+        stem.or_else(|| self.names.get(text).cloned())
+    }
+
+    /// The faults of the graph.
+    pub fn findings(&self) -> &[Diagnostic] {
+        &self.findings
+    }
+
+    fn connect(&mut self, deck: &Deck, card: &Card, required: &mut BTreeSet<Stem>) {
+        let Some(from) = self.nodes.get(&card.stem).copied() else { return };
+        let mut stems = Vec::new();
+        let mut unknown = Vec::new();
+        for requirement in card.requires() {
+            match self.required(deck, card, requirement) {
+                Some(stem) => {
+                    required.insert(stem.clone());
+                    if let Some(to) = self.nodes.get(&stem) {
+                        let span = requirement.span.clone();
+                        self.graph.add_edge(from, *to, Edge { span, uses: false });
+                    }
+                    if !stems.contains(&stem) {
+                        stems.push(stem);
+                    }
+                }
+                None => unknown.push(requirement.text.clone()),
+            }
+        }
+        for (_, text) in card.front.uses.roles() {
+            if let Some(stem) = self.resolve(&text.text)
+                && let Some(to) = self.nodes.get(&stem)
+                && stem != card.stem
+            {
+                let span = text.span.clone();
+                self.graph.add_edge(from, *to, Edge { span, uses: true });
+            }
+        }
+        self.requires.entry(card.stem.clone()).or_default().extend(stems);
+        self.unknown.entry(card.stem.clone()).or_default().extend(unknown);
+    }
+
+    /// The card that an entry of `requires` means, or a finding.
+    fn required(&mut self, deck: &Deck, card: &Card, entry: &Requirement) -> Option<Stem> {
+        let place = |label: &str| card.source.place(entry.span.clone(), label);
+        let odd = |meant: &str, what: &str| {
+            let message = format!("`{}` in `requires` is {what}", entry.text);
+            Diagnostic::error("odd-prerequisite", message)
+                .at(place("does not count as a card"))
+                .help(format!("write the stem alone: `{meant}`"))
+        };
+        let finding = match &entry.form {
+            Form::WikiLink(meant) => odd(meant, "a link"),
+            Form::FileName(meant) => odd(meant, "a file name"),
+            Form::Path(meant) => odd(meant, "a path"),
+            Form::NotText => Diagnostic::error("odd-prerequisite", "an entry of `requires` is no text")
+                .at(place(""))
+                .help("write a list of stems"),
+            Form::Stem => match deck.named(&entry.text) {
+                Named::One(found) if found.stem == card.stem => {
+                    Diagnostic::error("self-require", format!("`{}` requires itself", card.stem))
+                        .at(place(""))
+                        .help("take the entry away")
+                }
+                Named::One(found) => return Some(found.stem.clone()),
+                Named::Several(found) => {
+                    if found.iter().all(|other| other.stem.as_str() == entry.text) {
+                        // Told of once, with all its files.
+                        return Some(found[0].stem.clone());
+                    }
+                    let stems: Vec<_> = found.iter().map(|c| c.stem.to_string()).collect();
+                    let message = format!("`{}` is an alias of {}", entry.text, words::list(&stems));
+                    Diagnostic::error("ambiguous-prerequisite", message)
+                        .at(place(""))
+                        .help("write the stem")
+                }
+                Named::Nothing => {
+                    let stems = deck.stems().map(Stem::as_str);
+                    let help = match words::nearest(&entry.text, stems) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => format!("write the card `{}.md`, or take the entry away", entry.text),
+                    };
+                    let message =
+                        format!("`{}` requires `{}`, which names no card", card.stem, entry.text);
+                    Diagnostic::error("unknown-prerequisite", message)
+                        .at(place("no card has this stem"))
+                        .help(help)
+                }
+            },
+        };
+        self.findings.push(finding);
+        None
+    }
+
+    fn find_duplicates(&mut self, deck: &Deck, required: &BTreeSet<Stem>) {
+        for stem in deck.stems() {
+            let files = deck.files(stem.as_str());
+            let matters = files.iter().any(|card| !card.page) || required.contains(stem);
+            if files.len() < 2 || !matters {
+                continue;
+            }
+            let message = format!("{} have the stem `{stem}`", words::count(files.len(), "file"));
+            let mut finding = Diagnostic::error("duplicate-stem", message)
+                .help("rename all but one: a card's file name is its identity");
+            for card in files {
+                finding = finding.at(card.source.line_place(1, ""));
+            }
+            self.findings.push(finding);
+        }
+    }
+
+    fn find_aliases(&mut self, deck: &Deck) {
+        for (alias, cards) in deck.aliases() {
+            let place = |card: &Card| {
+                let text = card.front.aliases.iter().find(|text| text.text == alias);
+                match text {
+                    Some(text) => card.source.place(text.span.clone(), ""),
+                    None => card.source.line_place(1, ""),
+                }
+            };
+            if cards.len() > 1 {
+                let message = format!("{} have the alias `{alias}`", words::count(cards.len(), "card"));
+                let mut finding = Diagnostic::warning("duplicate-alias", message)
+                    .help("an alias that several cards have names none of them");
+                for card in &cards {
+                    finding = finding.at(place(card));
+                }
+                self.findings.push(finding);
+            }
+        }
+    }
+
+    fn find_odd_completion(&mut self, deck: &Deck) {
+        for card in deck.cards() {
+            if card.plan != PlanState::Complete || card.page {
+                continue;
+            }
+            let open: Vec<&Stem> = self
+                .requires(&card.stem)
+                .iter()
+                .filter(|stem| matches!(self.state(stem), State::Ready | State::Blocked))
+                .collect();
+            if !open.is_empty() {
+                let message = format!("`{}` is complete, and requires {}, which is open", card.stem, words::list(&open));
+                let span = card.front.status.as_ref().map(|status| status.span.clone());
+                let place = match span {
+                    Some(span) => card.source.place(span, ""),
+                    None => card.source.line_place(1, ""),
+                };
+                self.findings.push(
+                    Diagnostic::warning("complete-over-open", message)
+                        .at(place)
+                        .help("complete the prerequisite, or open this card again"),
+                );
+            }
+            if card.front.status.is_none() {
+                let message = format!("`{}` has no status, and so counts as complete", card.stem);
+                self.findings.push(
+                    Diagnostic::warning("no-status", message)
+                        .at(card.source.line_place(1, ""))
+                        .help("write `status: active` to open it, or `status: complete`"),
+                );
+            }
+        }
+    }
+
+    /// One finding for each knot of cycles, with every edge of one cycle.
+    fn find_cycles(&mut self, deck: &Deck) {
+        let mut knots: Vec<BTreeSet<NodeIndex>> = kosaraju_scc(&self.graph)
+            .into_iter()
+            .filter(|knot| knot.len() > 1)
+            .map(|knot| knot.into_iter().collect())
+            .collect();
+        knots.sort();
+        for knot in knots {
+            let cycle = self.cycle_in(&knot);
+            let stems: Vec<&Stem> = cycle.iter().map(|node| &self.graph[*node]).collect();
+            let message = format!(
+                "{} require each other in a circle: {}",
+                words::count(stems.len(), "card"),
+                words::list(&stems)
+            );
+            let mut finding = Diagnostic::error("cycle", message).help(
+                "take one of these edges away; a cycle often means that a card is too big: split it",
+            );
+            for (index, from) in cycle.iter().enumerate() {
+                let to = cycle[(index + 1) % cycle.len()];
+                let Some(edge) = self.graph.find_edge(*from, to) else { continue };
+                let stem = &self.graph[*from];
+                let Some(card) = deck.files(stem.as_str()).into_iter().next() else { continue };
+                let label = match index + 1 == cycle.len() {
+                    true => format!("`{stem}` requires `{}` again", self.graph[to]),
+                    false => format!("`{stem}` requires `{}`", self.graph[to]),
+                };
+                finding = finding.at(card.source.place(self.graph[edge].span.clone(), label));
+            }
+            self.findings.push(finding);
+        }
+    }
+
+    /// The shortest cycle through the first card of a knot.
+    fn cycle_in(&self, knot: &BTreeSet<NodeIndex>) -> Vec<NodeIndex> {
+        let Some(start) = knot.iter().min_by_key(|node| &self.graph[**node]).copied() else {
+            return Vec::new();
+        };
+        let mut came_from: BTreeMap<NodeIndex, NodeIndex> = BTreeMap::new();
+        let mut pending = VecDeque::from([start]);
+        while let Some(node) = pending.pop_front() {
+            let mut next: Vec<NodeIndex> =
+                self.graph.neighbors(node).filter(|next| knot.contains(next)).collect();
+            next.sort_by_key(|next| &self.graph[*next]);
+            for to in next {
+                if to == start {
+                    let mut cycle = vec![node];
+                    while let Some(before) = came_from.get(cycle.last().unwrap_or(&start)) {
+                        cycle.push(*before);
+                    }
+                    cycle.reverse();
+                    return cycle;
+                }
+                if !came_from.contains_key(&to) {
+                    came_from.insert(to, node);
+                    pending.push_back(to);
+                }
+            }
+        }
+        Vec::new()
+    }
+}

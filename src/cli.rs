@@ -75,6 +75,12 @@ pub enum Command {
     Run(commands::run::RunArgs),
     /// Show what `run` would do, and why
     Plan(commands::plan::PlanArgs),
+    /// Print the output of a card's last execution
+    Log(commands::log::LogArgs),
+    /// Find or copy what a card made
+    Artifact(commands::artifact::ArtifactArgs),
+    /// Pin the tools of all runners to files with hashes
+    Lock(commands::lock::LockArgs),
 }
 
 /// What a command has at hand beside its own arguments.
@@ -153,6 +159,9 @@ impl Command {
         match self {
             Command::Run(args) => commands::run::run(args, context),
             Command::Plan(args) => commands::plan::run(args, context),
+            Command::Log(args) => commands::log::run(args, context),
+            Command::Artifact(args) => commands::artifact::run(args, context),
+            Command::Lock(args) => commands::lock::run(args, context),
         }
     }
 
@@ -161,6 +170,7 @@ impl Command {
         let format = match self {
             Command::Run(args) => args.format,
             Command::Plan(args) => args.format,
+            Command::Log(_) | Command::Artifact(_) | Command::Lock(_) => Format::Text,
         };
         format == Format::Json
     }

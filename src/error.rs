@@ -65,6 +65,9 @@ pub enum Error {
         /// What to do next; may be empty.
         help: String,
     },
+    /// Tools that can't be had.
+    #[error("{0}")]
+    Tools(String),
     /// Something that can't be, is.
     #[error("BUG: {0}")]
     Bug(String),
@@ -98,6 +101,7 @@ impl Error {
             Error::Usage { .. } => Exit::Usage,
             Error::Findings(_) => Exit::Findings,
             Error::Disk { .. } | Error::Store { .. } => Exit::Disk,
+            Error::Tools(_) => Exit::Failed,
             Error::Bug(_) => Exit::Bug,
         }
     }
@@ -117,6 +121,7 @@ impl Error {
             Error::Findings(_) => "findings",
             Error::Disk { .. } => "disk",
             Error::Store { .. } => "store",
+            Error::Tools(_) => "tools",
             Error::Bug(_) => "bug",
         }
     }

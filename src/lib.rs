@@ -4,6 +4,8 @@
 pub mod action;
 pub mod card;
 pub mod chain;
+pub mod cli;
+pub mod commands;
 pub mod diagnostic;
 pub mod digest;
 pub mod engine;

@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::action::Machine;
+use crate::action::reason::{self, Reason};
+use crate::action::{Action, Machine};
+use crate::card::Stem;
 use crate::digest::Digest;
 use crate::engine::fault::Obstacle;
 use crate::engine::store_error;
@@ -220,6 +222,24 @@ impl Workspace {
             Provisioner::new(&self.store, &self.lock, &all, &self.user, &progress);
         provisioner.tree(&declared)?;
         Ok(())
+    }
+
+    /// Why `action` is not the one of the card `stem` that succeeded last.
+    pub(crate) fn reasons(&self, stem: &Stem, action: &Action) -> Vec<Reason> {
+        let history = self.local.history(stem.as_str());
+        let Some(last) = history.success().and_then(|run| run.action) else {
+            return vec![Reason::NeverSucceeded];
+        };
+        if last == action.key {
+            return vec![Reason::Forgotten];
+        }
+        let new: BTreeMap<Digest, &Vec<u8>> =
+            action.blobs.iter().map(|(digest, bytes)| (*digest, bytes)).collect();
+        let blob = |digest: &Digest| match new.get(digest) {
+            Some(bytes) => Some((*bytes).clone()),
+            None => self.store.blob(digest).ok().flatten(),
+        };
+        reason::between(&last, &action.key, &blob)
     }
 
     /// What a fetch gets of the user's environment; `home` names further files

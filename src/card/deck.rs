@@ -1,1 +1,160 @@
-//! (being written)
+//! The deck: all cards and pages of the card folders.
+//!
+//! One bad card never hides the others, and no file ever vanishes: what can't
+//! be read keeps its stem. A stem that several files have names none of them
+//! where it matters; the chain decides where.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Card, PlanState, Source, Stem, discover};
+use crate::diagnostic::Diagnostic;
+use crate::error::Error;
+
+/// All cards and pages, sorted by stem, then path.
+#[derive(Debug, Default)]
+pub struct Deck {
+    cards: Vec<Card>,
+    by_stem: BTreeMap<Stem, Vec<usize>>,
+    by_alias: BTreeMap<String, Vec<usize>>,
+}
+
+/// What a text names.
+#[derive(Debug)]
+pub enum Named<'a> {
+    /// One card.
+    One(&'a Card),
+    /// Several; their order is that of the deck.
+    Several(Vec<&'a Card>),
+    /// None.
+    Nothing,
+}
+
+impl Deck {
+    /// Reads the Markdown files of `folders`; paths are told relative to `root`.
+    ///
+    /// # Errors
+    ///
+    /// Where a folder can't be walked. A file that can't be read is a card.
+    pub fn read(root: &Path, folders: &[PathBuf]) -> Result<Deck, Error> {
+        let mut paths = Vec::new();
+        for folder in folders {
+            let found = discover::markdown_files(folder);
+            paths.extend(found.map_err(Error::disk("read", folder))?);
+        }
+        paths.sort();
+        paths.dedup();
+        let cards = paths.into_iter().map(|path| read_card(root, &path));
+        Ok(Deck::new(cards.collect()))
+    }
+
+    /// A deck of these cards.
+    pub fn new(mut cards: Vec<Card>) -> Deck {
+        cards.sort_by(|a, b| (&a.stem, a.path()).cmp(&(&b.stem, b.path())));
+        let mut by_stem: BTreeMap<Stem, Vec<usize>> = BTreeMap::new();
+        let mut by_alias: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (number, card) in cards.iter().enumerate() {
+            by_stem.entry(card.stem.clone()).or_default().push(number);
+            for alias in &card.front.aliases {
+                let numbers = by_alias.entry(alias.text.clone()).or_default();
+                if numbers.last() != Some(&number) {
+                    numbers.push(number);
+                }
+            }
+        }
+        Deck {
+            cards,
+            by_stem,
+            by_alias,
+        }
+    }
+
+    /// All cards and pages, sorted by stem, then path.
+    pub fn cards(&self) -> &[Card] {
+        &self.cards
+    }
+
+    /// The card with this stem, where there is exactly one.
+    pub fn card(&self, stem: &Stem) -> Option<&Card> {
+        match self.by_stem.get(stem)?.as_slice() {
+            [number] => Some(&self.cards[*number]),
+            _ => None,
+        }
+    }
+
+    /// All files with this stem.
+    pub fn files(&self, stem: &str) -> Vec<&Card> {
+        let numbers = self.by_stem.get(stem).into_iter().flatten();
+        numbers.map(|number| &self.cards[*number]).collect()
+    }
+
+    /// The cards with this alias.
+    pub fn aliased(&self, alias: &str) -> Vec<&Card> {
+        let numbers = self.by_alias.get(alias).into_iter().flatten();
+        numbers.map(|number| &self.cards[*number]).collect()
+    }
+
+    /// All aliases, in order, with the cards that have them.
+    pub fn aliases(&self) -> impl Iterator<Item = (&str, Vec<&Card>)> {
+        self.by_alias.iter().map(|(alias, numbers)| {
+            let cards = numbers.iter().map(|number| &self.cards[*number]).collect();
+            (alias.as_str(), cards)
+        })
+    }
+
+    /// All stems, in order.
+    pub fn stems(&self) -> impl Iterator<Item = &Stem> {
+        self.by_stem.keys()
+    }
+
+    /// What `text` names in a card: a stem, or else an alias.
+    pub fn named(&self, text: &str) -> Named<'_> {
+        let mut found = self.files(text);
+        if found.is_empty() {
+            found = self.aliased(text);
+        }
+        match found.as_slice() {
+            [] => Named::Nothing,
+            [one] => Named::One(one),
+            _ => Named::Several(found),
+        }
+    }
+
+    /// The faults of the files themselves.
+    pub fn findings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.cards.iter().flat_map(|card| &card.findings)
+    }
+
+    /// Whether completion is written here by taking the status away: some card
+    /// with `requires`, `branch` or `runner` has no status, and none says that
+    /// it is complete.
+    pub fn completes_by_removal(&self) -> bool {
+        let mut without = false;
+        for card in &self.cards {
+            match card.status() {
+                None => without |= !card.page && card.plan == PlanState::Complete,
+                Some("complete" | "completed" | "done") => return false,
+                Some(_) => {}
+            }
+        }
+        without
+    }
+}
+
+fn read_card(root: &Path, path: &Path) -> Card {
+    let shown = path.strip_prefix(root).unwrap_or(path).to_owned();
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = Stem::new(&name);
+    match std::fs::read(path) {
+        Ok(bytes) => Card::read(stem, Source::new(shown, bytes)),
+        Err(error) => {
+            let message = format!("`{}` can't be read: {error}", shown.display());
+            let source = Source::new(shown, Vec::new());
+            let place = source.line_place(1, "");
+            let finding = Diagnostic::error("unreadable", message)
+                .at(place)
+                .help("make the file readable, or take it out of the card folders");
+            Card::unreadable(stem, source, finding)
+        }
+    }
+}

@@ -1,1 +1,55 @@
-//! (being written)
+//! Which files of the card folders are read.
+//!
+//! Every `.md` file, wherever it lies, but not in dot folders, in
+//! `changelog.d`, or where git ignores it. Folders that are links are not
+//! entered, so a loop of links is no loop here; files that are links are read.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The Markdown files of `folder`, in byte order of their paths.
+///
+/// # Errors
+///
+/// Where a folder can't be read.
+pub fn markdown_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let walker = ignore::WalkBuilder::new(folder)
+        .hidden(true)
+        .ignore(false)
+        .git_global(false)
+        .git_ignore(true)
+        .git_exclude(true)
+        .require_git(false)
+        .parents(true)
+        .follow_links(false)
+        .filter_entry(|entry| {
+            entry.depth() == 0
+                || entry.file_name() != "changelog.d"
+                || !entry.file_type().is_some_and(|kind| kind.is_dir())
+        })
+        .build();
+    let mut files = Vec::new();
+    for entry in walker {
+        let entry = match entry {
+            Ok(entry) => entry,
+            // A folder that vanished, or that only others may read, hides
+            // nothing else; a top folder that can't be read is a fault.
+            Err(error) if error.depth().is_some_and(|depth| depth > 0) => continue,
+            Err(error) => {
+                return Err(error
+                    .into_io_error()
+                    .unwrap_or_else(|| io::Error::other("the folder can't be walked")));
+            }
+        };
+        let is_markdown = entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("md"));
+        let is_folder = || entry.path().is_dir();
+        if is_markdown && entry.depth() > 0 && !is_folder() {
+            files.push(entry.into_path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,1 +1,272 @@
-//! (being written)
+//! Writes completion into a card: the status line and no other byte.
+//!
+//! The new bytes are computed from the bytes that were read, written to a
+//! temporary file beside the card and renamed over it; a card that somebody
+//! changed meanwhile is left alone. Doing it twice changes nothing.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use super::{Card, PlanState, Source, Span};
+use crate::error::Error;
+
+/// How completion is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Completion {
+    /// `status: complete`.
+    #[default]
+    Set,
+    /// The status line is taken away.
+    Remove,
+}
+
+/// A file that was changed by somebody else since it was read, or that has no
+/// front matter to change.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is nothing that could hold a status.
+    #[error("`{path}` has no front matter that could be changed")]
+    NoFrontMatter {
+        /// The card's file.
+        path: String,
+    },
+    /// Somebody changed it meanwhile.
+    #[error("`{path}` was changed by somebody else since it was read; nothing was written")]
+    Changed {
+        /// The card's file.
+        path: String,
+    },
+}
+
+/// Marks `card` complete below `root`; `false` where it was so already.
+///
+/// # Errors
+///
+/// Where the card can't be changed, was changed meanwhile, or the disk is in
+/// the way.
+pub fn complete(root: &Path, card: &Card, completion: Completion) -> Result<bool, Error> {
+    match completed(card, completion) {
+        Some(bytes) => write(root, &card.source, &bytes).map(|()| true),
+        None if card.plan == PlanState::Open => Err(refusal(Refusal::NoFrontMatter {
+            path: card.path().display().to_string(),
+        })),
+        None => Ok(false),
+    }
+}
+
+/// Opens `card` again below `root`; `false` where it is open already.
+///
+/// # Errors
+///
+/// Where the card can't be changed, was changed meanwhile, or the disk is in
+/// the way.
+pub fn reopen(root: &Path, card: &Card) -> Result<bool, Error> {
+    match reopened(card) {
+        Some(bytes) => write(root, &card.source, &bytes).map(|()| true),
+        None if card.plan == PlanState::Open => Ok(false),
+        None => Err(refusal(Refusal::NoFrontMatter {
+            path: card.path().display().to_string(),
+        })),
+    }
+}
+
+/// The bytes of an open card when it is complete; `None` where there is nothing
+/// to change.
+pub fn completed(card: &Card, completion: Completion) -> Option<Vec<u8>> {
+    if card.plan != PlanState::Open {
+        return None;
+    }
+    let status = card.front.status.as_ref()?;
+    let bytes = card.source.bytes();
+    Some(match completion {
+        Completion::Set => replaced(bytes, &value_span(bytes, &status.span), b"complete"),
+        Completion::Remove => replaced(bytes, &whole_line(bytes, status.span.start), b""),
+    })
+}
+
+/// The bytes of a complete card when it is open again; `None` where it is open,
+/// or has no front matter.
+pub fn reopened(card: &Card) -> Option<Vec<u8>> {
+    if card.plan != PlanState::Complete {
+        return None;
+    }
+    let bytes = card.source.bytes();
+    if let Some(status) = &card.front.status {
+        // A status without a value has its key as its place.
+        return Some(match status.text.is_empty() {
+            true => {
+                let end = content_end(bytes, status.span.start);
+                let line = &bytes[line_start(bytes, status.span.start)..end];
+                match line.ends_with(b":") {
+                    true => replaced(bytes, &(end..end), b" active"),
+                    false => replaced(bytes, &value_span(bytes, &status.span), b"active"),
+                }
+            }
+            false => replaced(bytes, &value_span(bytes, &status.span), b"active"),
+        });
+    }
+    let front = &card.front;
+    let before = front.modified.as_ref().or(front.title.as_ref());
+    let at = match before {
+        Some(text) => whole_line(bytes, text.span.end).end,
+        None => whole_line(bytes, front.keys.first()?.span.start).start,
+    };
+    let ending: &[u8] = match bytes[..at].ends_with(b"\r\n") {
+        true => b"\r\n",
+        false => b"\n",
+    };
+    let mut line = b"status: active".to_vec();
+    line.extend(ending);
+    Some(replaced(bytes, &(at..at), &line))
+}
+
+/// Writes a card's new bytes over its file below `root`.
+///
+/// # Errors
+///
+/// Where the file is no longer what was read, or the disk is in the way.
+pub fn write(root: &Path, source: &Source, bytes: &[u8]) -> Result<(), Error> {
+    // A card that is a link is changed where it really lies.
+    let shown = root.join(source.path());
+    let path = shown.canonicalize().map_err(Error::disk("find", &shown))?;
+    let folder = path.parent().unwrap_or(root);
+    let metadata = path.metadata().map_err(Error::disk("read", &path))?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".mikado-")
+        .tempfile_in(folder)
+        .map_err(Error::disk("write in", folder))?;
+    file.write_all(bytes).map_err(Error::disk("write", &path))?;
+    let kept = file.as_file().set_permissions(metadata.permissions());
+    kept.map_err(Error::disk("set the mode of", &path))?;
+    file.as_file().sync_all().map_err(Error::disk("write", &path))?;
+    // As late as can be: the last moment in which a change can be noticed.
+    let now = fs::read(&path).map_err(Error::disk("read", &path))?;
+    if now != source.bytes() {
+        return Err(refusal(Refusal::Changed {
+            path: source.path().display().to_string(),
+        }));
+    }
+    file.persist(&path).map_err(|error| Error::disk("replace", &path)(error.error))?;
+    // The new name is durable with its folder.
+    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(Error::disk("write to", folder))
+}
+
+fn refusal(refusal: Refusal) -> Error {
+    let help = match refusal {
+        Refusal::NoFrontMatter { .. } => "give it a block between `---` lines with `status: active`",
+        Refusal::Changed { .. } => "try again",
+    };
+    Error::usage(refusal.to_string(), help)
+}
+
+fn replaced(bytes: &[u8], span: &Span, with: &[u8]) -> Vec<u8> {
+    let mut all = Vec::with_capacity(bytes.len() + with.len());
+    all.extend(&bytes[..span.start]);
+    all.extend(with);
+    all.extend(&bytes[span.end..]);
+    all
+}
+
+/// The value with its quotes.
+fn value_span(bytes: &[u8], span: &Span) -> Span {
+    let quoted = |quote: u8| {
+        span.start > 0 && bytes[span.start - 1] == quote && bytes.get(span.end) == Some(&quote)
+    };
+    match quoted(b'"') || quoted(b'\'') {
+        true => span.start - 1..span.end + 1,
+        false => span.clone(),
+    }
+}
+
+fn line_start(bytes: &[u8], at: usize) -> usize {
+    bytes[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |found| found + 1)
+}
+
+/// The line around `at` with its ending.
+fn whole_line(bytes: &[u8], at: usize) -> Span {
+    let end = bytes[at..].iter().position(|byte| *byte == b'\n');
+    line_start(bytes, at)..end.map_or(bytes.len(), |found| at + found + 1)
+}
+
+/// The end of the line around `at`, without its ending and blanks before it.
+fn content_end(bytes: &[u8], at: usize) -> usize {
+    let line = whole_line(bytes, at);
+    let content = &bytes[line.clone()];
+    let blanks = content.iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count();
+    line.end - blanks
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+mod tests {
+    use super::*;
+    use crate::card::Stem;
+    use proptest::prelude::*;
+
+    fn card(text: &str) -> Card {
+        Card::read(Stem::new("a"), Source::new("a.md".into(), text.into()))
+    }
+
+    fn complete_text(text: &str) -> Option<String> {
+        completed(&card(text), Completion::Set).map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn only_the_status_changes() {
+        let text = "---\r\ntitle: 'x' # c\r\nstatus: active  # why\r\nrequires: [b]\r\n---\r\nbody\r\n";
+        let expected = text.replace("active", "complete");
+        assert_eq!(complete_text(text).as_deref(), Some(expected.as_str()));
+        assert_eq!(complete_text(&expected), None);
+        assert_eq!(complete_text("---\nstatus: \"active\"\n---\n").as_deref(), Some("---\nstatus: complete\n---\n"));
+    }
+
+    #[test]
+    fn removal_takes_the_line_away() {
+        let text = "---\ntitle: x\nstatus: active\nrequires: [b]\n---\n";
+        let bytes = completed(&card(text), Completion::Remove).unwrap();
+        assert_eq!(bytes, b"---\ntitle: x\nrequires: [b]\n---\n");
+    }
+
+    #[test]
+    fn reopening_writes_the_status_back() {
+        let reopen = |text: &str| reopened(&card(text)).map(|b| String::from_utf8(b).unwrap());
+        assert_eq!(
+            reopen("---\ntitle: x\nmodified: 2026-01-01\nrequires: [b]\n---\n").as_deref(),
+            Some("---\ntitle: x\nmodified: 2026-01-01\nstatus: active\nrequires: [b]\n---\n")
+        );
+        assert_eq!(reopen("---\nstatus: complete\n---\n").as_deref(), Some("---\nstatus: active\n---\n"));
+        assert_eq!(reopen("---\nstatus:\nrequires: [b]\n---\n").as_deref(), Some("---\nstatus: active\nrequires: [b]\n---\n"));
+        assert_eq!(reopen("---\nrequires: [b]\n---\n").as_deref(), Some("---\nstatus: active\nrequires: [b]\n---\n"));
+        assert_eq!(reopen("---\nstatus: active\n---\n"), None);
+    }
+
+    #[test]
+    fn a_card_changed_by_somebody_else_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "---\nstatus: active\n---\n";
+        fs::write(dir.path().join("a.md"), text).unwrap();
+        let read = card(text);
+        fs::write(dir.path().join("a.md"), "---\nstatus: active\ntitle: y\n---\n").unwrap();
+        assert!(complete(dir.path(), &read, Completion::Set).is_err());
+        assert!(fs::read_to_string(dir.path().join("a.md")).unwrap().contains("title: y"));
+    }
+
+    proptest! {
+        #[test]
+        fn completing_and_reopening_touch_one_line(
+            before in "(title: [a-z]{1,8}\r?\n)?",
+            after in "(tags: \\[[a-z]{1,5}\\]\r?\n)?",
+            body in "[a-z \r\n#-]{0,60}",
+            crlf in any::<bool>(),
+        ) {
+            let ending = if crlf { "\r\n" } else { "\n" };
+            let text = format!("---{ending}{before}status: active{ending}{after}---{ending}{body}");
+            let done = complete_text(&text).unwrap();
+            prop_assert_eq!(&done, &text.replacen("status: active", "status: complete", 1));
+            let again = reopened(&card(&done)).map(|b| String::from_utf8(b).unwrap());
+            prop_assert_eq!(again, Some(text));
+        }
+    }
+}

@@ -24,6 +24,7 @@ use serde_yaml::{Mapping, Value};
 use crate::diagnostic::Diagnostic;
 pub use body::Body;
 pub use source::{Source, Span};
+pub use deck::Deck;
 pub use stem::Stem;
 
 /// One Markdown file of the card folders.

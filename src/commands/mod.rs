@@ -1,6 +1,9 @@
 //! The commands, one a file: its arguments, whose doc comments are its help,
 //! and what it does.
 
+pub mod artifact;
+pub mod lock;
+pub mod log;
 pub mod plan;
 pub mod run;
 pub(crate) mod selection;

@@ -26,13 +26,13 @@ use crate::workspace::{Setting, Workspace};
 #[derive(Clone, Debug, Default, Args)]
 pub struct SelectionArgs {
     /// Cards by stem, alias or the beginning of a stem [default: the only goal]
-    #[arg(value_name = "CARD")]
+    #[arg(id = "CARD")]
     pub cards: Vec<String>,
     /// Every goal, and every build that nothing requires
-    #[arg(long, conflicts_with = "cards")]
+    #[arg(long, conflicts_with = "CARD")]
     pub all: bool,
     /// The named cards alone: what they use must be in the store
-    #[arg(long, requires = "cards")]
+    #[arg(long, requires = "CARD")]
     pub only: bool,
     /// Take another tree as a source: NAME=PATH or NAME=git+URL?ref=REF
     #[arg(long = "source", value_name = "NAME=TREE")]
@@ -70,7 +70,7 @@ impl Selection {
     /// Reads the project's cards.
     pub(crate) fn read(args: &SelectionArgs, context: &Context) -> Result<Selection, Error> {
         let project = Project::find(&context.here, &context.global.cards)?;
-        let deck = Deck::read(&project.root, &project.card_dirs);
+        let deck = Deck::read(&project.root, &project.card_dirs)?;
         let chain = Chain::new(&deck);
         let headings = project.config.headings();
         let name = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
@@ -147,8 +147,9 @@ impl Selection {
         let goals = self.chain.goals();
         if args.all {
             let mut all: BTreeSet<Stem> = goals.into_iter().collect();
-            for (stem, card) in self.deck.cards() {
-                let is_build = || {
+            for card in self.deck.cards() {
+                let stem = &card.stem;
+                let mut is_build = || {
                     let work = runners.work(card, &self.headings);
                     work.is_ok_and(|work| work.kind == Kind::Build)
                 };

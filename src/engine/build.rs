@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::action::reason::{self, Reason};
+use crate::action::reason::Reason;
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, How, Outcome};
@@ -46,7 +46,7 @@ impl Engine {
         let (artifact, executed, moved) = match hit {
             Some(artifact) => (artifact, false, false),
             None => {
-                self.announce(card, &order, forced, &mut announced).await?;
+                self.announce(card, &order, forced, &mut announced);
                 // Now the trees are needed, and not their names alone.
                 let again = self.fetched(card, &requires, true).await?;
                 if again != fetched {
@@ -199,39 +199,13 @@ impl Engine {
     }
 
     /// Tells that the card is about to be executed, and why.
-    async fn announce(
-        &self,
-        card: &PlannedCard,
-        order: &Order,
-        forced: bool,
-        announced: &mut bool,
-    ) -> Result<(), Obstacle> {
-        let mut reasons = self.reasons(card, order)?;
+    fn announce(&self, card: &PlannedCard, order: &Order, forced: bool, announced: &mut bool) {
+        let mut reasons = self.workspace.reasons(&card.stem, &order.action);
         if forced {
             reasons.insert(0, Reason::Forced);
         }
         *announced = true;
         self.begin(card, reasons);
-        Ok(())
-    }
-
-    /// Why `order` is not the action that succeeded last.
-    fn reasons(&self, card: &PlannedCard, order: &Order) -> Result<Vec<Reason>, Obstacle> {
-        let workspace = &self.workspace;
-        let history = workspace.local.history(card.stem.as_str());
-        let Some(last) = history.success().and_then(|run| run.action) else {
-            return Ok(vec![Reason::NeverSucceeded]);
-        };
-        if last == order.action.key {
-            return Ok(vec![Reason::Forgotten]);
-        }
-        let new: BTreeMap<Digest, &Vec<u8>> =
-            order.action.blobs.iter().map(|(digest, bytes)| (*digest, bytes)).collect();
-        let blob = |digest: &Digest| match new.get(digest) {
-            Some(bytes) => Some((*bytes).clone()),
-            None => workspace.store.blob(digest).ok().flatten(),
-        };
-        Ok(reason::between(&last, &order.action.key, &blob))
     }
 
     /// Whether a check that runs on a hit as well does not hold any more.
@@ -274,7 +248,7 @@ impl Engine {
                 Some(record) => record,
                 None => {
                     if !*announced {
-                        self.announce(card, build, false, announced).await?;
+                        self.announce(card, build, false, announced);
                     }
                     self.provide_tools(card).await?;
                     let performed = self.perform(&card.stem, &order, true, unmoved).await?;

@@ -68,10 +68,10 @@ pub struct Options {
 }
 
 /// Marks a card complete; `false` where it was so already.
-pub type Mark = dyn Fn(&Stem) -> Result<bool, Error>;
+pub type Mark<'a> = dyn Fn(&Stem) -> Result<bool, Error> + 'a;
 
 /// Takes events.
-pub type Listener = dyn FnMut(&Event);
+pub type Listener<'a> = dyn FnMut(&Event) + 'a;
 
 /// One run.
 pub struct Engine {
@@ -135,8 +135,8 @@ impl Engine {
         workspace: Arc<Workspace>,
         plan: &Plan,
         options: Options,
-        mark: &Mark,
-        listener: &mut Listener,
+        mark: &Mark<'_>,
+        listener: &mut Listener<'_>,
     ) -> Result<Report, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -169,8 +169,8 @@ impl Engine {
     async fn drive(
         self: Rc<Self>,
         plan: &Plan,
-        mark: &Mark,
-        listener: &mut Listener,
+        mark: &Mark<'_>,
+        listener: &mut Listener<'_>,
         mut received: mpsc::UnboundedReceiver<Event>,
     ) -> Result<Report, Error> {
         let cards: Vec<Arc<PlannedCard>> = plan.cards.iter().cloned().map(Arc::new).collect();
@@ -365,7 +365,7 @@ impl Engine {
     }
 
     /// Makes what is done durable, then remembers, links and marks it.
-    async fn settle(&self, mark: &Mark) -> Result<(), Error> {
+    async fn settle(&self, mark: &Mark<'_>) -> Result<(), Error> {
         let pending = self.pending.take();
         self.flush().await.map_err(|obstacle| match obstacle {
             Obstacle::Store(error) => store_error(&error),

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::action::driver;
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, Failure};
@@ -263,7 +262,10 @@ impl Engine {
             prefixes,
             caches,
         });
-        isolation.write.push(root.join(driver::STEP));
+        // Tools like `go mod vendor -o` make the folder `out` anew, which is a
+        // change of its parent. The root is this action's alone; what it links
+        // to lies elsewhere and stays read-only.
+        isolation.write.push(root.to_owned());
         let isolation = match &order.access {
             Access::Confined => Some(isolation),
             Access::Network => Some(isolation.with_network(&[])),

@@ -13,7 +13,7 @@ use crate::event::{Event, How, Outcome, WaitKind};
 use super::{Report, Summary};
 
 /// The version of every JSON output.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 1;
 
 /// Writes events as JSON lines.
 pub struct JsonReport {

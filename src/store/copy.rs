@@ -55,7 +55,7 @@ pub(super) fn copy_tree(from: &Path, to: &Path, modes: Modes) -> Result<(), Stor
 }
 
 fn copy_file(from: &PathBuf, to: &PathBuf, modes: Modes) -> Result<(), StoreError> {
-    fs::copy(from, to).during("copy", from)?;
+    fs::copy(from, to).during("copy a file to", to)?;
     if modes == Modes::Kept {
         return Ok(());
     }

@@ -164,8 +164,9 @@ impl Store {
         Ok(collected)
     }
 
-    /// Collects where it is due: once a day, or when what was adopted since
-    /// may have filled the store. To be called at the end of a run.
+    /// Deletes what killed processes left, and collects where it is due: once a
+    /// day, or when what was adopted since may have filled the store. To be
+    /// called at the end of a run.
     pub fn collect_if_due(
         &self,
         limits: &Limits,
@@ -174,6 +175,10 @@ impl Store {
         if !self.is_writable() {
             return Ok(None);
         }
+        // What a killed process left is not worth waiting a day for.
+        let own = hold(&self.scratch).clone();
+        let own = own.as_ref().map(|scratch| scratch.path());
+        scratch::sweep(&self.layout.tmp, own)?;
         let adopted = std::mem::take(&mut *hold(&self.known.adopted));
         let noted: Option<Last> = self.note(NOTE)?;
         let first = noted.is_none();

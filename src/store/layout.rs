@@ -231,6 +231,18 @@ mod tests {
     }
 
     #[test]
+    fn folder_without_write_permission_is_opened_for_reading() {
+        let dir = tempfile::tempdir().unwrap();
+        Layout::open(dir.path()).unwrap();
+        let locks = dir.path().join("locks");
+        fs::remove_file(locks.join("segments")).unwrap();
+        fs::set_permissions(&locks, fs::Permissions::from_mode(0o555)).unwrap();
+        let root = rustix::process::geteuid().is_root();
+        assert_eq!(Layout::open(dir.path()).unwrap().writable, root);
+        fs::set_permissions(&locks, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
     fn damaged_format_is_refused_and_an_empty_one_mended() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("format"), "one").unwrap();

@@ -327,7 +327,10 @@ mod tests {
         let file = store.path_of_tree(&artifact).join("bin/x");
         // As the disk does it: neither size nor any time says so.
         let meta = fs::metadata(&file).unwrap();
+        let writable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        fs::set_permissions(&file, writable).unwrap();
         fs::write(&file, "preciouS").unwrap();
+        fs::set_permissions(&file, meta.permissions()).unwrap();
         let opened = fs::File::open(&file).unwrap();
         opened.set_modified(meta.modified().unwrap()).unwrap();
         let verified = store.verify(|_, _| ()).unwrap();

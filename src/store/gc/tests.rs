@@ -248,7 +248,9 @@ fn collection_is_due_when_what_was_adopted_fills_the_store() {
     let (first, a) = adopt("a");
     assert_eq!(first, None);
     world.age(&a, 5);
+    fs::create_dir(world.folder().join("tmp/run-1-dead")).unwrap();
     assert_eq!(adopt("b").0, None);
+    assert!(!world.folder().join("tmp/run-1-dead").exists());
     assert_eq!(world.open().collect_if_due(&small, &none()).unwrap(), None);
     let (third, _) = adopt("c");
     assert_eq!(third.unwrap().trees, 1);

@@ -123,6 +123,14 @@ fn expected(prefix: &str, entries: &BTreeMap<String, Node>, out: &mut Vec<Entry>
     out.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
+/// Replaces the text of a file and nothing else, whatever its mode.
+fn rewrite(path: &Path, text: &str) {
+    let mode = fs::metadata(path).unwrap().permissions();
+    fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, mode).unwrap();
+}
+
 struct World {
     dir: tempfile::TempDir,
     store: Store,
@@ -304,15 +312,11 @@ fn edited_tree_is_noticed_and_set_aside() {
     }
     let open = |path: &Path| fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
     let edits: [(&str, Edit, bool); 12] = [
-        (
-            "other text",
-            |p| fs::write(p.join("b"), "longer").unwrap(),
-            false,
-        ),
-        ("same size", |p| fs::write(p.join("b"), "x").unwrap(), false),
+        ("other text", |p| rewrite(&p.join("b"), "longer"), false),
+        ("same size", |p| rewrite(&p.join("b"), "x"), false),
         (
             "same size and time",
-            |p| keep_time(&p.join("b"), || fs::write(p.join("b"), "x").unwrap()),
+            |p| keep_time(&p.join("b"), || rewrite(&p.join("b"), "x")),
             false,
         ),
         ("deleted", |p| fs::remove_file(p.join("b")).unwrap(), false),
@@ -455,4 +459,59 @@ fn thousands_of_files_are_adopted_and_checked() {
     assert!(world.other().tree(&tree.digest).unwrap().is_some());
     fs::remove_file(&file).unwrap();
     assert!(world.other().tree(&tree.digest).unwrap().is_none());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn folder_on_another_disk_is_copied_into_the_store() {
+    let world = world();
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    assert_ne!(
+        fs::metadata(memory.path()).unwrap().dev(),
+        fs::metadata(world.dir.path()).unwrap().dev(),
+        "/dev/shm must be a file system of its own for this test"
+    );
+    let entries = BTreeMap::from([
+        ("a".to_owned(), Node::File(vec![7; 500_000], 0o755)),
+        ("l".to_owned(), Node::Link("a".to_owned())),
+        ("e".to_owned(), Node::Folder(BTreeMap::new())),
+    ]);
+    let out = memory.path().join("out");
+    make(&out, &entries);
+    let tree = world.store.adopt(&out).unwrap();
+    assert_eq!(tree.digest, Digest::of(&directory(&entries)));
+    assert!(!out.exists());
+    world.store.flush().unwrap();
+    let path = world.other().tree(&tree.digest).unwrap().unwrap();
+    assert_eq!(fs::metadata(path.join("a")).unwrap().mode() & 0o777, 0o555);
+}
+
+/// As far as the file system lets anybody be stopped: root never is, so the
+/// store is told instead.
+#[test]
+fn store_that_can_only_be_read_gives_what_it_has_and_says_no() {
+    let world = world();
+    let digest = world.adopted(&[("a", "1")]);
+    let lost = world.adopted(&[("a", "2")]);
+    let mut store = world.other();
+    store.layout.writable = false;
+    assert!(store.tree(&digest).unwrap().is_some());
+    let to = world.dir.path().join("exported");
+    store.export(&digest, &to, false).unwrap();
+    // What is wrong is not used, and not moved.
+    let path = store.path_of_tree(&lost);
+    rewrite(&path.join("a"), "3");
+    assert!(store.tree(&lost).unwrap().is_none());
+    assert!(path.exists());
+    store.put_blob(b"known to this process").unwrap();
+    let refusals = [
+        store.flush().unwrap_err(),
+        store.adopt(&to).unwrap_err(),
+        store.try_lock(&digest, "card").unwrap_err(),
+        store.scratch_folder().unwrap_err(),
+    ];
+    for refusal in refusals {
+        assert!(matches!(refusal, StoreError::ReadOnly { .. }), "{refusal}");
+        assert!(refusal.help().contains("--store"));
+    }
 }

@@ -1,0 +1,187 @@
+//! `mikado plan`.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::card::Stem;
+use crate::cli::{Context, Format};
+use crate::digest::Digest;
+use crate::engine::describe::Describer;
+use crate::engine::fault::Obstacle;
+use crate::engine::store_error;
+use crate::error::{Error, Exit};
+use crate::plan::PlannedCard;
+use crate::report::SCHEMA_VERSION;
+use crate::runner::definition::Kind;
+use crate::workspace::Workspace;
+
+use super::selection::{Selection, SelectionArgs};
+
+/// Show what `run` would do with each card, and why
+///
+/// Executes nothing and downloads nothing.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PlanArgs {
+    /// What to plan, and with what
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    /// How to print the plan
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// What `run` would do with a card.
+struct Foreseen {
+    /// One word.
+    verb: &'static str,
+    /// Why, for people.
+    why: Vec<String>,
+}
+
+/// Carries `plan` out.
+///
+/// # Errors
+///
+/// Where the cards, the store or the disk are in the way.
+pub fn run(args: PlanArgs, context: &Context) -> Result<Exit, Error> {
+    let selection = Selection::read(&args.selection, context)?;
+    let plan = selection.plan(&args.selection, context)?;
+    let workspace = selection.workspace(&args.selection, context, true)?;
+    let mut artifacts: BTreeMap<Stem, Digest> = BTreeMap::new();
+    let mut unknown: BTreeMap<Stem, ()> = BTreeMap::new();
+    let mut rows = Vec::new();
+    for card in &plan.cards {
+        let foreseen = foresee(card, &workspace, &mut artifacts, &unknown)?;
+        if foreseen.verb == "run" && card.work.kind == Kind::Build {
+            unknown.insert(card.stem.clone(), ());
+        }
+        rows.push((card, foreseen));
+    }
+    workspace.trace.save();
+    let out = &mut io::stdout().lock();
+    let written = match args.format {
+        Format::Text => text(out, &rows),
+        Format::Json => as_json(out, &rows),
+    };
+    written.map_err(Error::disk("write to", "standard output"))?;
+    Ok(Exit::Done)
+}
+
+fn text(out: &mut dyn Write, rows: &[(&PlannedCard, Foreseen)]) -> io::Result<()> {
+    for (card, foreseen) in rows {
+        let why = match foreseen.why.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", foreseen.why.join(", ")),
+        };
+        writeln!(out, "{:>9} {}{why}", foreseen.verb, card.stem)?;
+    }
+    Ok(())
+}
+
+fn as_json(out: &mut dyn Write, rows: &[(&PlannedCard, Foreseen)]) -> io::Result<()> {
+    let cards: Vec<_> = rows
+        .iter()
+        .map(|(card, foreseen)| {
+            json!({
+                "stem": card.stem,
+                "title": card.title,
+                "kind": card.work.kind,
+                "open": card.open,
+                "verb": foreseen.verb,
+                "why": foreseen.why,
+            })
+        })
+        .collect();
+    let object = json!({"schemaVersion": SCHEMA_VERSION, "cards": cards});
+    writeln!(out, "{object}")
+}
+
+fn foresee(
+    card: &PlannedCard,
+    workspace: &Workspace,
+    artifacts: &mut BTreeMap<Stem, Digest>,
+    unknown: &BTreeMap<Stem, ()>,
+) -> Result<Foreseen, Error> {
+    let plain = |verb, why: &[&str]| Foreseen {
+        verb,
+        why: why.iter().map(|w| (*w).to_owned()).collect(),
+    };
+    Ok(match card.work.kind {
+        Kind::Page => plain("complete", &["a page"]),
+        _ if card.work.kind != Kind::Build && !card.open => plain("complete", &[]),
+        Kind::Hand => plain("wait", &["to be done by hand"]),
+        Kind::Probe => plain("check", &["a probe"]),
+        Kind::Command if card.work.definition.verify.is_empty() => plain("run", &["a command"]),
+        Kind::Command => plain("run", &["a command, unless its check holds already"]),
+        Kind::Build => {
+            let after: Vec<String> = card
+                .uses
+                .iter()
+                .filter(|(_, stem)| unknown.contains_key(stem))
+                .map(|(_, stem)| format!("after {stem}"))
+                .collect();
+            if !after.is_empty() {
+                return Ok(Foreseen { verb: "run", why: after });
+            }
+            match build(card, workspace, artifacts) {
+                Ok(foreseen) => foreseen,
+                Err(Obstacle::Failed(failure)) => plain("fail", &[&failure.message]),
+                Err(Obstacle::Waits(wait)) => plain("wait", &[&wait.message]),
+                Err(Obstacle::Store(error)) => return Err(store_error(&error)),
+                Err(Obstacle::Cancelled) => plain("wait", &[]),
+            }
+        }
+    })
+}
+
+fn build(
+    card: &PlannedCard,
+    workspace: &Workspace,
+    artifacts: &mut BTreeMap<Stem, Digest>,
+) -> Result<Foreseen, Obstacle> {
+    let store = &workspace.store;
+    let mut requires = BTreeMap::new();
+    for (role, stem) in &card.uses {
+        let known = artifacts.get(stem).copied();
+        let recorded = || {
+            let history = workspace.local.history(stem.as_str());
+            history.success().and_then(|run| run.artifact)
+        };
+        match known.or_else(recorded) {
+            Some(digest) => requires.insert(role.clone(), digest),
+            None => {
+                let why = vec![format!("the artifact of {stem} is not in the store")];
+                return Ok(Foreseen { verb: "run", why });
+            }
+        };
+    }
+    let describer = Describer {
+        workspace,
+        card,
+        requires: &requires,
+    };
+    let mut fetched = BTreeMap::new();
+    for (name, fetch) in &card.work.definition.fetch {
+        let order = describer.fetch(name, fetch)?;
+        match store.recorded(&order.action.key)? {
+            Some(result) => fetched.insert(name.clone(), result.artifact),
+            None => {
+                let why = vec![format!("has to fetch {name}")];
+                return Ok(Foreseen { verb: "run", why });
+            }
+        };
+    }
+    let order = describer.build(&fetched)?;
+    if let Some(found) = store.lookup(&order.action.key)? {
+        artifacts.insert(card.stem.clone(), found.artifact);
+        return Ok(Foreseen { verb: "fresh", why: vec![] });
+    }
+    let reasons = workspace.reasons(&card.stem, &order.action);
+    Ok(Foreseen {
+        verb: "run",
+        why: reasons.iter().map(ToString::to_string).collect(),
+    })
+}
