@@ -3,7 +3,7 @@
 //! A tree that is there is used; one that is not is downloaded by the hashes of
 //! the lock, unpacked, and must come out as the very tree that the lock names. Two
 //! processes that need one tool make it once. Only what is asked for is made, but
-//! an npm tool brings the tool of the project that has `npm`, where there is one.
+//! an npm tool brings the tool of the project that has `npm` or node, where there is one.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -175,8 +175,10 @@ impl<'a> Provisioner<'a> {
     /// The npm to ask: of the tool of this project that brings it, else the user's.
     pub(crate) fn npm(&self, asking: &Declared<'_>) -> Result<Npm, ToolError> {
         for declared in npm_tools(self.all) {
-            if let Some(provisioned) = self.tree(declared)? {
-                return Ok(Npm::of_tree(&provisioned.tree.join("bin"), self.user));
+            if let Some(provisioned) = self.tree(declared)?
+                && let Some(npm) = Npm::of_tree(&provisioned.tree, self.user)
+            {
+                return Ok(npm);
             }
         }
         Npm::find(self.user).map_err(|fault| asking.error(fault))
@@ -274,10 +276,14 @@ pub(crate) fn refused(
     }
 }
 
-/// The tools of a project that bring `npm` from a Python package.
+/// The tools of a project that may bring `npm` from a Python package: those
+/// that say so, then those that bring node.
 fn npm_tools<'a>(all: &'a [Declared<'a>]) -> impl Iterator<Item = &'a Declared<'a>> {
-    all.iter()
-        .filter(|declared| declared.spec.pypi.is_some() && declared.spec.bin.contains_key("npm"))
+    ["npm", "node"].into_iter().flat_map(move |name| {
+        all.iter().filter(move |declared| {
+            declared.spec.pypi.is_some() && declared.spec.bin.contains_key(name)
+        })
+    })
 }
 
 /// Does `work` for each item, at most [`AT_ONCE`] at a time, and keeps their order.
