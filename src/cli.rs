@@ -81,6 +81,8 @@ pub enum Command {
     Artifact(commands::artifact::ArtifactArgs),
     /// Pin the tools of all runners to files with hashes
     Lock(commands::lock::LockArgs),
+    /// Look after the store
+    Store(commands::store::StoreArgs),
 }
 
 /// What a command has at hand beside its own arguments.
@@ -162,6 +164,7 @@ impl Command {
             Command::Log(args) => commands::log::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
+            Command::Store(args) => commands::store::run_here(&args, context),
         }
     }
 
@@ -170,6 +173,7 @@ impl Command {
         let format = match self {
             Command::Run(args) => args.format,
             Command::Plan(args) => args.format,
+            Command::Store(args) => args.command.format(),
             Command::Log(_) | Command::Artifact(_) | Command::Lock(_) => Format::Text,
         };
         format == Format::Json

@@ -13,7 +13,9 @@ use crate::card::edit::Completion;
 use crate::card::{Card, Deck, Source, Stem, discover};
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
+use crate::runner::units;
 use crate::runner::value::Value;
+use crate::store::Limits;
 use crate::words;
 
 /// The name of the settings file.
@@ -110,6 +112,30 @@ pub struct HeadingsConfig {
     pub steps: Vec<String>,
     /// Those of checks.
     pub checks: Vec<String>,
+}
+
+impl StoreConfig {
+    /// The bounds of the store.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them is no size, or no duration.
+    pub fn limits(&self) -> Result<Limits, Error> {
+        let mut limits = Limits::default();
+        let wrong = |key: &str, text: &str, like: &str| {
+            let message = format!("`store.{key}: {text}` in `mikado.yaml` can't be read");
+            Error::usage(message, format!("write something like `{like}`"))
+        };
+        if let Some(text) = &self.max_size {
+            let size = units::size(text);
+            limits.max_size = size.ok_or_else(|| wrong("max-size", text, "20GiB"))?;
+        }
+        if let Some(text) = &self.max_age {
+            let age = units::duration(text);
+            limits.max_age = age.ok_or_else(|| wrong("max-age", text, "30d"))?;
+        }
+        Ok(limits)
+    }
 }
 
 impl Config {

@@ -7,3 +7,4 @@ pub mod log;
 pub mod plan;
 pub mod run;
 pub(crate) mod selection;
+pub mod store;

@@ -9,11 +9,13 @@ use clap::Args;
 
 use crate::card::{Stem, edit};
 use crate::cli::{Context, Format};
-use crate::engine::{Engine, Options};
+use crate::engine::{Engine, Options, store_error};
 use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::process::GRACE;
 use crate::report::{JsonReport, PlainReport, ProgressReport, Report, Summary};
+use crate::store::Limits;
+use crate::workspace::Workspace;
 
 use super::selection::{Selection, SelectionArgs};
 
@@ -68,6 +70,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         .map(|name| selection.find(name))
         .collect::<Result<BTreeSet<Stem>, Error>>()?;
     let workspace = Arc::new(selection.workspace(&args.selection, context, false)?);
+    let limits = selection.project.config.store.limits()?;
     let marks = !args.no_mark && selection.project.config.marks_on_run();
     let options = Options {
         jobs: args.jobs.unwrap_or_else(processors).max(1),
@@ -79,6 +82,10 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         grace: GRACE,
         memory: memory(),
     };
+    if workspace.store.is_writable() {
+        let registered = workspace.store.register(&workspace.local);
+        registered.map_err(|e| store_error(&e))?;
+    }
     let mut report = report(&args, context);
     let mut marked = 0;
     let mut shown = Vec::new();
@@ -127,7 +134,19 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         summary.add(&card.stem, outcome, marks, blocks);
     }
     drop(report.finish(&summary));
+    tidy(&workspace, &limits);
     Ok(ran.exit)
+}
+
+/// Keeps the store within its bounds. What fails here is tried again after the
+/// next run, and is no failure of this one.
+fn tidy(workspace: &Workspace, limits: &Limits) {
+    if !workspace.store.is_writable() {
+        return;
+    }
+    if let Ok(kept) = workspace.store.kept_by_work_trees() {
+        drop(workspace.store.collect_if_due(limits, &kept));
+    }
 }
 
 fn report(args: &RunArgs, context: &Context) -> Box<dyn Report> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::cli::Format;
+use crate::cli::{Context, Format};
 use crate::digest::Digest;
 use crate::engine::store_error;
 use crate::error::{Error, Exit};
@@ -16,6 +16,8 @@ use crate::report::SCHEMA_VERSION;
 use crate::runner::units::{duration, show_duration, show_size, size};
 use crate::store::{Collected, Damage, Limits, Stats, Store, Verified};
 use crate::words::count;
+
+use super::selection::{Selection, SelectionArgs};
 
 /// Look after the store
 #[derive(Clone, Debug, Args)]
@@ -67,6 +69,22 @@ impl StoreCommand {
             | StoreCommand::Verify { format } => *format,
         }
     }
+}
+
+/// Carries `store` out in the project around.
+///
+/// # Errors
+///
+/// Where there is no project, the disk is in the way, or the output can't be
+/// written.
+pub fn run_here(args: &StoreArgs, context: &Context) -> Result<Exit, Error> {
+    let none = SelectionArgs::default();
+    let selection = Selection::read(&none, context)?;
+    let workspace = selection.workspace(&none, context, true)?;
+    let kept = workspace.store.kept_by_work_trees();
+    let kept = kept.map_err(|e| store_error(&e))?;
+    let limits = selection.project.config.store.limits()?;
+    run(args, &workspace.store, limits, &kept, &mut io::stdout().lock())
 }
 
 /// Carries `store` out on an open store. `limits` are the project's own; `keep`

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::action::Node;
 use crate::action::reason::Reason;
 use crate::card::Stem;
 use crate::digest::Digest;
@@ -23,6 +24,18 @@ const KEPT_OUTPUT: u64 = 256 * 1024;
 /// A check is keyed by an artifact, which can't move.
 async fn unmoved() -> Result<Digest, Obstacle> {
     Ok(Digest::of(b""))
+}
+
+/// The trees that a later execution would have to fetch again.
+fn needs(order: &Order) -> Vec<Digest> {
+    let fetched = |path: &str| path.starts_with("fetch/") || path.starts_with("tools/");
+    let nodes = order.action.root.iter();
+    nodes
+        .filter_map(|(path, node)| match node {
+            Node::Tree { digest } if fetched(path) => Some(*digest),
+            _ => None,
+        })
+        .collect()
 }
 
 impl Engine {
@@ -77,6 +90,7 @@ impl Engine {
             action: Some(order.action.key),
             artifact: Some(artifact),
             checks,
+            needs: needs(&order),
             started_ms: self.started_ms(started),
             took_ms: took.as_millis() as u64,
             log: announced.then(|| self.log_of(&card.stem)),

@@ -466,6 +466,7 @@ impl Engine {
                 && last.action == run.action
                 && last.artifact == run.artifact
                 && last.checks == run.checks
+                && last.needs == run.needs
         })
     }
 
