@@ -227,7 +227,7 @@ impl Workspace {
                 telling(name);
             }
         };
-        let provisioner = Provisioner::new(&*self.store, &self.lock, &all, &self.user, &progress);
+        let provisioner = Provisioner::new(&self.store, &self.lock, &all, &self.user, &progress);
         provisioner.tree(&declared)?;
         Ok(())
     }

@@ -82,9 +82,9 @@ pub fn run(args: LockArgs, context: &Context) -> Result<Exit, Error> {
     let folder = workspace::store_folder(project, &setting, &context.here, &context.user);
     let store = Store::open(&folder).map_err(|e| store_error(&e))?;
     let progress = |step: ToolProgress| {
-        if let ToolProgress::Downloading(name, files, _) = step {
+        if let ToolProgress::Locking(package, platforms) = step {
             // Only who looks at it misses it.
-            drop(writeln!(io::stderr(), "{name}: {}", count(files, "file")));
+            drop(writeln!(io::stderr(), "{package} for {platforms}"));
         }
     };
     let pinning = Pinning::of(&args.platform, args.upgrade);

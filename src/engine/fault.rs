@@ -99,13 +99,14 @@ impl From<crate::action::Twice> for Obstacle {
 impl From<ToolError> for Obstacle {
     fn from(error: ToolError) -> Self {
         let message = error.to_string();
-        match &error.fault {
+        match &*error.fault {
             // The registry, or what came from it: somebody has to look.
             ToolFault::Refused { .. }
             | ToolFault::Altered { .. }
             | ToolFault::Archive { .. }
             | ToolFault::NoPayload(_)
             | ToolFault::OtherTree { .. }
+            | ToolFault::Store(_)
             | ToolFault::Disk { .. } => Obstacle::failed("tool", message, ""),
             _ => Obstacle::stuck(message, ""),
         }

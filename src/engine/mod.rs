@@ -263,7 +263,9 @@ impl Engine {
         // runs are to be equal.
         let cost = |card: &PlannedCard| {
             let expected = self.expected(&card.stem);
-            expected.map_or(1, |d| d.as_secs_f64().round() as u64).max(1)
+            expected
+                .map_or(1, |d| d.as_secs_f64().round() as u64)
+                .max(1)
         };
         let costs: Vec<u64> = plan.cards.iter().map(cost).collect();
         let weights = plan.cards.iter().map(|card| self.weight(card)).collect();

@@ -10,28 +10,31 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+use crate::runner::child::{self, End, Stop};
 
 /// The environment of the user, passed on to what is run in the user's name.
 #[derive(Debug, Clone, Default)]
-pub struct UserEnvironment(BTreeMap<OsString, OsString>);
+pub struct UserEnvironment(BTreeMap<OsString, OsString>, Stop);
 
 impl UserEnvironment {
     /// The environment of this process.
     pub fn current() -> Self {
-        UserEnvironment(std::env::vars_os().collect())
+        UserEnvironment(std::env::vars_os().collect(), Stop::default())
     }
 
     /// Another one.
     pub fn of<K: Into<OsString>, V: Into<OsString>>(
         variables: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
-        UserEnvironment(
-            variables
-                .into_iter()
-                .map(|(k, v)| (k.into(), v.into()))
-                .collect(),
-        )
+        let variables = variables.into_iter().map(|(k, v)| (k.into(), v.into()));
+        UserEnvironment(variables.collect(), Stop::default())
+    }
+
+    /// Ends what is run with this environment or a copy of it.
+    pub fn stop(&self) -> &Stop {
+        &self.1
     }
 
     /// The value of a variable.
@@ -115,23 +118,29 @@ impl Client {
         folder: &Path,
         arguments: &[A],
     ) -> Result<Vec<u8>, Failed> {
-        let output = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(&self.leading)
             .args(arguments)
             .env_clear()
             .envs(&self.user.0)
             .env("TMPDIR", folder)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| self.not_started(&error))?;
-        if output.status.success() {
-            return Ok(output.stdout);
+            .current_dir(folder);
+        let (status, out, err) = match child::run(&mut command, None, &self.user.1) {
+            Ok(End::Exited(status, out, err)) => (status, out, err),
+            Ok(End::TooLong | End::Stopped) => {
+                return Err(Failed {
+                    said: "  (stopped)".to_owned(),
+                });
+            }
+            Err(error) => return Err(self.not_started(&error)),
+        };
+        if status.success() {
+            return Ok(out);
         }
-        let text = [output.stdout, output.stderr].concat();
-        let said = last_lines(&String::from_utf8_lossy(&text));
+        let said = last_lines(&String::from_utf8_lossy(&[out, err].concat()));
         let said = match said.is_empty() {
-            true => format!("  ({})", output.status),
+            true => format!("  ({status})"),
             false => said,
         };
         Err(Failed { said })

@@ -6,15 +6,17 @@
 //! under the commit's name, complete or not at all. A tag or branch is asked for
 //! once and remembered, until it is asked for again on purpose.
 
+mod tree;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::runner::client::{Client, Failed, UserEnvironment, masked};
-use crate::runner::sources::is_commit;
+use crate::runner::source_spec::is_commit;
 use crate::store::{Sri, StoreError, nar_hash};
 
 /// Whether the network may be asked.
@@ -183,7 +185,7 @@ impl GitSources {
             self.make_folder()?;
             let _alone = self.lock(commit)?;
             if !folder.is_dir() {
-                self.fetch(url, commit, tag, &folder)?;
+                tree::fetch(&self.git()?, url, commit, tag, &self.folder, &folder)?;
             }
         }
         if let Some(wanted) = hash {
@@ -203,119 +205,6 @@ impl GitSources {
         let found = self.git().ok()?.run(folder, &["rev-parse", "HEAD"]).ok()?;
         let commit = String::from_utf8(found).ok()?.trim().to_owned();
         is_commit(&commit).then_some(commit)
-    }
-
-    fn fetch(
-        &self,
-        url: &str,
-        commit: &str,
-        tag: Option<&str>,
-        folder: &Path,
-    ) -> Result<(), GitFault> {
-        let git = self.git()?;
-        let temporary = tempfile::Builder::new()
-            .prefix("fetch-")
-            .tempdir_in(&self.folder)
-            .map_err(disk("making a folder for a source"))?;
-        let tree = temporary.path().join("tree");
-        let run = |arguments: &[&str]| git.run(&tree, arguments);
-        let new = || -> Result<(), GitFault> {
-            let made = match fs::remove_dir_all(&tree) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => fs::create_dir(&tree),
-            };
-            made.map_err(disk("making a folder for a source"))?;
-            run(&["init", "--quiet", "--template="])
-                .map_err(|failed| said("make a repository".to_owned(), failed))?;
-            Ok(())
-        };
-        let has_it = || run(&["cat-file", "-e", &format!("{commit}^{{commit}}")]).is_ok();
-        let shallow = [
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-recurse-submodules",
-            "--depth=1",
-            "--",
-            url,
-        ];
-        new()?;
-        let mut failed = run(&[&shallow[..], &[commit]].concat()).err();
-        if !has_it()
-            && let Some(tag) = tag
-        {
-            failed = run(&[&shallow[..], &[tag]].concat()).err().or(failed);
-        }
-        if !has_it() {
-            new()?;
-            failed = run(&[
-                "fetch",
-                "--quiet",
-                "--no-recurse-submodules",
-                "--",
-                url,
-                "+refs/*:refs/all/*",
-            ])
-            .err();
-        }
-        if !has_it() {
-            let doing = format!("fetch commit {commit} from `{}`", masked(url));
-            let nothing = || Failed {
-                said: "  the repository does not have it".to_owned(),
-            };
-            return Err(said(doing, failed.unwrap_or_else(nothing)));
-        }
-        self.check_out(&git, &tree, commit)?;
-        fs::remove_dir_all(tree.join(".git")).map_err(disk("removing the history of a source"))?;
-        refuse_lfs(&tree)?;
-        fs::rename(&tree, folder).map_err(disk("storing a source"))
-    }
-
-    /// Lays out the files of a commit, with no setting of the user.
-    fn check_out(&self, git: &Client, tree: &Path, commit: &str) -> Result<(), GitFault> {
-        let plain = git
-            .clone()
-            .with("GIT_CONFIG_GLOBAL", "/dev/null")
-            .with("GIT_CONFIG_NOSYSTEM", "1")
-            .with("GIT_ATTR_NOSYSTEM", "1");
-        let failed = |failed| said(format!("check out {commit}"), failed);
-        let list = plain
-            .run(tree, &["ls-tree", "-r", "-z", commit])
-            .map_err(failed)?;
-        let modules: Vec<String> = list
-            .split(|byte| *byte == 0)
-            .filter(|line| line.starts_with(b"160000 "))
-            .filter_map(|line| {
-                Some(
-                    String::from_utf8_lossy(line.splitn(2, |byte| *byte == b'\t').nth(1)?)
-                        .into_owned(),
-                )
-            })
-            .collect();
-        if !modules.is_empty() {
-            return Err(GitFault::Submodules(some(&modules)));
-        }
-        const SETTINGS: [&str; 8] = [
-            "-c",
-            "core.autocrlf=false",
-            "-c",
-            "core.hooksPath=/dev/null",
-            "-c",
-            "core.fsmonitor=false",
-            "-c",
-            "advice.detachedHead=false",
-        ];
-        plain
-            .run(
-                tree,
-                &[
-                    &SETTINGS[..],
-                    &["checkout", "--quiet", "--force", "--detach", commit],
-                ]
-                .concat(),
-            )
-            .map_err(failed)?;
-        Ok(())
     }
 
     fn git(&self) -> Result<Client, GitFault> {
@@ -406,57 +295,6 @@ fn chosen(list: &str, name: &str) -> Option<String> {
     .find_map(|name| refs.get(name.as_str()))
     .filter(|commit| is_commit(commit))
     .map(|commit| (*commit).to_owned())
-}
-
-/// Refuses a tree in which a pointer of git LFS stands for a file.
-fn refuse_lfs(tree: &Path) -> Result<(), GitFault> {
-    const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
-    let mut found = Vec::new();
-    let mut folders = vec![tree.to_owned()];
-    let reading = |error| disk("looking for LFS files")(error);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(reading)? {
-            let entry = entry.map_err(reading)?;
-            let kind = entry.file_type().map_err(reading)?;
-            if kind.is_dir() {
-                folders.push(entry.path());
-            } else if kind.is_file()
-                && (100..1024).contains(&entry.metadata().map_err(reading)?.len())
-            {
-                let mut start = [0; POINTER.len()];
-                let read =
-                    File::open(entry.path()).and_then(|mut file| file.read_exact(&mut start));
-                if read.is_ok() && start == POINTER {
-                    found.push(
-                        entry
-                            .path()
-                            .strip_prefix(tree)
-                            .unwrap_or(&entry.path())
-                            .display()
-                            .to_string(),
-                    );
-                }
-            }
-        }
-    }
-    found.sort();
-    match found.is_empty() {
-        true => Ok(()),
-        false => Err(GitFault::Lfs(some(&found))),
-    }
-}
-
-/// The first names of a list, in backticks.
-fn some(names: &[String]) -> String {
-    let mut first: Vec<String> = names
-        .iter()
-        .take(3)
-        .map(|name| format!("`{name}`"))
-        .collect();
-    if names.len() > first.len() {
-        first.push(format!("{} more", names.len() - first.len()));
-    }
-    first.join(", ")
 }
 
 #[cfg(test)]

@@ -1,27 +1,23 @@
 //! Tools of this machine: found on the user's PATH, asked for their version.
 //!
 //! A tool is asked with the user's own HOME and environment, since shims (pyenv,
-//! rustup, mise) need them. What a program answered is remembered by its path,
-//! size, time and inode, but for scripts and for links to a program of another
-//! name: those are shims, which answer otherwise when a setting elsewhere changes,
-//! so they are asked once in every run.
+//! rustup, mise) need them, and what it answered is kept in `memory`. A shim that
+//! tells its `prefix` leads to the real program below it: that one is linked, and
+//! its version is the one in the key.
 
-use std::collections::BTreeMap;
+mod memory;
+
 use std::fs;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use crate::runner::child::{self, End};
 use crate::runner::client::{UserEnvironment, masked};
 use crate::runner::tools::{Declared, ToolError, ToolFault};
 use crate::runner::version::Version;
+use memory::{Answer, Memory, Question};
 
 /// How long a tool may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,28 +52,13 @@ impl HostTool {
     }
 }
 
-/// What a program answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Answer {
-    version: String,
-    prefix: PathBuf,
-    program: PathBuf,
-}
-
-/// The file in which answers are remembered.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Memory {
-    version: u32,
-    answers: BTreeMap<String, Answer>,
-}
-
 /// Finds tools on a PATH.
 #[derive(Debug)]
 pub struct HostTools {
     user: UserEnvironment,
     folder: PathBuf,
     file: PathBuf,
-    memory: Mutex<(Memory, BTreeMap<String, Answer>)>,
+    memory: Mutex<Memory>,
 }
 
 impl HostTools {
@@ -86,17 +67,11 @@ impl HostTools {
     /// the folder `store`.
     pub fn new(user: UserEnvironment, folder: &Path, store: &Path) -> Self {
         let file = store.join("host-tools.json");
-        // A torn or foreign file is no memory: the tools are asked again.
-        let memory = fs::read(&file)
-            .ok()
-            .and_then(|text| serde_json::from_slice::<Memory>(&text).ok())
-            .filter(|memory| memory.version == 1)
-            .unwrap_or_default();
         HostTools {
             user,
             folder: folder.to_owned(),
+            memory: Mutex::new(Memory::read(&file)),
             file,
-            memory: Mutex::new((memory, BTreeMap::new())),
         }
     }
 
@@ -131,7 +106,15 @@ impl HostTools {
                 wanted,
             });
         };
-        let answer = self.answer(&found, &word, &command, spec.prefix.as_deref())?;
+        let looking = ToolFault::disk(format!("looking at `{}`", found.display()));
+        let real = fs::canonicalize(&found).map_err(looking)?;
+        let answer = self.answer(&Question {
+            found: &found,
+            real: &real,
+            word: &word,
+            command: &command,
+            prefix: spec.prefix.as_deref(),
+        })?;
         if let Some(wanted) = &spec.version {
             let version = Version::find(&answer.version);
             if !version.is_some_and(|version| wanted.matches(&version)) {
@@ -154,65 +137,29 @@ impl HostTools {
         })
     }
 
-    fn answer(
-        &self,
-        found: &Path,
-        word: &str,
-        command: &str,
-        prefix: Option<&str>,
-    ) -> Result<Answer, ToolFault> {
-        let looking = || format!("looking at `{}`", found.display());
-        let real = fs::canonicalize(found).map_err(ToolFault::disk(looking()))?;
-        let metadata = fs::metadata(&real).map_err(ToolFault::disk(looking()))?;
-        let key = format!(
-            "{}\n{} {} {}.{:09} {}\n{command}\n{}",
-            found.display(),
-            real.display(),
-            metadata.size(),
-            metadata.mtime(),
-            metadata.mtime_nsec(),
-            metadata.ino(),
-            prefix.unwrap_or_default()
+    fn answer(&self, question: &Question<'_>) -> Result<Answer, ToolFault> {
+        let memory = || self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = memory().answer(question, &self.user, &self.folder) {
+            return Ok(answer);
+        }
+        let answer = self.ask(question)?;
+        memory().keep(
+            question,
+            answer.clone(),
+            &self.user,
+            &self.folder,
+            &self.file,
         );
-        {
-            let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(answer) = memory.0.answers.get(&key).or_else(|| memory.1.get(&key)) {
-                return Ok(answer.clone());
-            }
-        }
-        let answer = self.ask(&real, word, command, prefix)?;
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        match is_shim(&real, word) {
-            true => {
-                memory.1.insert(key, answer.clone());
-            }
-            false => {
-                memory.0.version = 1;
-                memory.0.answers.insert(key, answer.clone());
-                self.remember(&memory.0);
-            }
-        }
         Ok(answer)
     }
 
-    /// Writes the memory; where that fails, the tools are asked again next time.
-    fn remember(&self, memory: &Memory) {
-        let written = self.file.parent().map(|folder| -> std::io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            serde_json::to_writer(&mut file, memory)?;
-            file.persist(&self.file)?;
-            Ok(())
-        });
-        drop(written);
-    }
-
-    fn ask(
-        &self,
-        real: &Path,
-        word: &str,
-        command: &str,
-        prefix: Option<&str>,
-    ) -> Result<Answer, ToolFault> {
+    fn ask(&self, question: &Question<'_>) -> Result<Answer, ToolFault> {
+        let Question {
+            real,
+            word,
+            command,
+            ..
+        } = *question;
         let said = self.run(command)?;
         let version = Version::find(&said).ok_or_else(|| ToolFault::Command {
             command: command.to_owned(),
@@ -221,7 +168,7 @@ impl HostTools {
                 masked(said.lines().next().unwrap_or("nothing"))
             ),
         })?;
-        let (prefix, program) = match prefix {
+        let (prefix, program) = match question.prefix {
             None => (own_prefix(real), real.to_owned()),
             Some(prefix) => {
                 let said = self.run(prefix)?;
@@ -257,39 +204,24 @@ impl HostTools {
             command: command.to_owned(),
             how,
         };
-        let mut child = Command::new("/bin/sh")
+        let mut shell = Command::new("/bin/sh");
+        shell
             .args(["-c", command])
             .env_clear()
             .envs(self.user.variables())
-            .current_dir(&self.folder)
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| failed(format!("could not be started: {error}")))?;
-        let out = reader(child.stdout.take());
-        let err = reader(child.stderr.take());
-        let start = Instant::now();
-        let mut pause = Duration::from_millis(1);
-        let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) if start.elapsed() < PATIENCE => thread::sleep(pause),
-                Ok(None) => {
-                    kill(&mut child);
-                    return Err(failed(format!(
-                        "did not end within {} s",
-                        PATIENCE.as_secs()
-                    )));
-                }
-                Err(error) => return Err(failed(format!("could not be waited for: {error}"))),
+            .current_dir(&self.folder);
+        let (status, out, err) = match child::run(&mut shell, Some(PATIENCE), self.user.stop()) {
+            Ok(End::Exited(status, out, err)) => (status, out, err),
+            Ok(End::TooLong) => {
+                return Err(failed(format!(
+                    "did not end within {} s",
+                    PATIENCE.as_secs()
+                )));
             }
-            pause = (pause * 2).min(Duration::from_millis(20));
+            Ok(End::Stopped) => return Err(failed("was stopped".to_owned())),
+            Err(error) => return Err(failed(format!("could not be started: {error}"))),
         };
-        let text = |bytes: thread::JoinHandle<Vec<u8>>| {
-            String::from_utf8_lossy(&bytes.join().unwrap_or_default()).into_owned()
-        };
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let (out, err) = (text(out), text(err));
         match status.success() {
             true if out.trim().is_empty() => Ok(err),
@@ -299,50 +231,11 @@ impl HostTools {
                     .lines()
                     .chain(out.lines())
                     .rfind(|line| !line.trim().is_empty());
-                Err(failed(format!(
-                    "failed ({status}): {}",
-                    masked(last.unwrap_or("it printed nothing"))
-                )))
+                let last = masked(last.unwrap_or("it printed nothing"));
+                Err(failed(format!("failed ({status}): {last}")))
             }
         }
     }
-}
-
-/// Ends the command and what it started.
-fn kill(child: &mut std::process::Child) {
-    if let Some(group) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
-        let _ended = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-    let _reaped = child.wait();
-}
-
-fn reader<R: Read + Send + 'static>(pipe: Option<R>) -> thread::JoinHandle<Vec<u8>> {
-    const ENOUGH: u64 = 64 * 1024;
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(pipe) = pipe {
-            let mut pipe = pipe.take(ENOUGH);
-            let _read = pipe.read_to_end(&mut bytes);
-            let _rest = std::io::copy(&mut pipe.into_inner(), &mut std::io::sink());
-        }
-        bytes
-    })
-}
-
-/// A script, or a program that is called by a name that is not its own.
-fn is_shim(real: &Path, word: &str) -> bool {
-    let mut start = [0; 2];
-    let script = fs::File::open(real)
-        .and_then(|mut file| file.read_exact(&mut start))
-        .is_ok()
-        && start == *b"#!";
-    let name = real.file_name().unwrap_or_default().to_string_lossy();
-    // `python3 -> python3.11` is a program of the same name, `cargo -> rustup` is not.
-    let stem = |text: &str| {
-        text.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-')
-            .to_owned()
-    };
-    script || stem(&name) != stem(word)
 }
 
 /// The folder above the `bin` in which the program lies, else its own.
@@ -524,9 +417,28 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_same_program_are_no_shims() {
-        assert!(!is_shim(Path::new("/usr/bin/python3.11"), "python3"));
-        assert!(is_shim(Path::new("/usr/bin/rustup"), "cargo"));
+    fn shim_that_leads_elsewhere_is_asked_again_when_a_setting_changed() {
+        let machine = Machine::new();
+        let asked = machine.path("asked");
+        machine.program(
+            "path/py",
+            &format!("echo x >> {}; echo 3.11", asked.display()),
+        );
+        fs::copy("/bin/true", machine.path("opt/bin/py")).unwrap();
+        let spec = format!("{{prefix: 'echo {}'}}", machine.path("opt").display());
+        let times = || {
+            machine.find("py", &spec).unwrap();
+            fs::read_to_string(&asked).unwrap().lines().count()
+        };
+        assert_eq!((times(), times()), (1, 1));
+        fs::write(machine.path(".python-version"), "3.12").unwrap();
+        assert_eq!((times(), times()), (2, 2));
+        fs::copy("/bin/echo", machine.path("opt/bin/py")).unwrap();
+        assert_eq!((times(), times()), (3, 3));
+    }
+
+    #[test]
+    fn nix_store_path_is_found() {
         assert_eq!(
             store_path(Path::new("/nix/store/abc-go-1/bin/go")),
             Some(PathBuf::from("/nix/store/abc-go-1"))

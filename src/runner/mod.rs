@@ -6,6 +6,7 @@
 //! ([`inputs`]), and has their tools ([`tools`]) and sources.
 
 pub(crate) mod archives;
+pub mod child;
 pub mod client;
 pub mod definition;
 pub mod git;
@@ -22,6 +23,7 @@ pub mod pin;
 pub mod platform;
 pub mod provision;
 pub(crate) mod pypi;
+pub(crate) mod source_spec;
 pub mod sources;
 pub(crate) mod tarball;
 pub mod tools;

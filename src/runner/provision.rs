@@ -3,7 +3,7 @@
 //! A tree that is there is used; one that is not is downloaded by the hashes of
 //! the lock, unpacked, and must come out as the very tree that the lock names. Two
 //! processes that need one tool make it once. Only what is asked for is made, but
-//! an npm tool brings the tool of the project that has `npm`, where there is one.
+//! an npm tool brings the tool of the project that has `npm` or node, where there is one.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -21,7 +21,7 @@ use crate::runner::platform::Platform;
 use crate::runner::pypi::Pip;
 use crate::runner::tools::{Declared, Package, ToolError, ToolFault};
 use crate::runner::unpack::unpack;
-use crate::store::{Store, StoreError};
+use crate::store::{Holder, Store, StoreError};
 
 /// How many tools are downloaded and unpacked at once.
 pub(crate) const AT_ONCE: usize = 4;
@@ -42,6 +42,10 @@ pub struct Provisioned {
 pub enum ToolProgress {
     /// Archives of a tool are downloaded: its name, how many, their bytes.
     Downloading(String, usize, u64),
+    /// A package is resolved, downloaded and hashed for the lock: its name, the platforms.
+    Locking(String, String),
+    /// That is done.
+    Locked(String, String),
     /// The archives are unpacked.
     Unpacking(String),
     /// Another process makes the tool: its name, that process.
@@ -132,15 +136,28 @@ impl<'a> Provisioner<'a> {
         digest: Digest,
     ) -> Result<PathBuf, ToolFault> {
         let mut said = false;
-        let _alone = self
+        let wait = |holder: &Holder| {
+            if !said && holder.pid != std::process::id() {
+                said = true;
+                (self.progress)(ToolProgress::Waiting(declared.name.to_owned(), holder.pid));
+            }
+            match self.user.stop().is_set() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        let Some(_alone) = self
             .store
-            .lock(&digest, &format!("tool {}", declared.name), |holder| {
-                if !said {
-                    said = true;
-                    (self.progress)(ToolProgress::Waiting(declared.name.to_owned(), holder.pid));
-                }
-                ControlFlow::Continue(())
-            })?;
+            .lock(&digest, &format!("tool {}", declared.name), wait)?
+        else {
+            return Err(refused(
+                package,
+                None,
+                Failed {
+                    said: "  (stopped)".to_owned(),
+                },
+            ));
+        };
         if let Some(tree) = self.there(&digest)? {
             return Ok(tree);
         }
@@ -158,8 +175,10 @@ impl<'a> Provisioner<'a> {
     /// The npm to ask: of the tool of this project that brings it, else the user's.
     pub(crate) fn npm(&self, asking: &Declared<'_>) -> Result<Npm, ToolError> {
         for declared in npm_tools(self.all) {
-            if let Some(provisioned) = self.tree(declared)? {
-                return Ok(Npm::of_tree(&provisioned.tree.join("bin"), self.user));
+            if let Some(provisioned) = self.tree(declared)?
+                && let Some(npm) = Npm::of_tree(&provisioned.tree, self.user)
+            {
+                return Ok(npm);
             }
         }
         Npm::find(self.user).map_err(|fault| asking.error(fault))
@@ -224,14 +243,14 @@ impl<'a> Provisioner<'a> {
             (Package::Pypi(..), _) => {
                 let pip = self.pip()?;
                 pip.fetch(files, folder)
-                    .map_err(|failed| refused(package, failed))
+                    .map_err(|failed| refused(package, self.platform, failed))
             }
             (Package::Npm(..), Some(npm)) => {
                 let wanted = files
                     .iter()
                     .map(|file| (file.project.as_str(), file.version.as_str()));
                 npm.fetch(wanted, folder)
-                    .map_err(|failed| refused(package, failed))
+                    .map_err(|failed| refused(package, self.platform, failed))
             }
             (Package::Npm(..), None) => Err(ToolFault::NoClient(
                 "BUG: an npm package without npm".to_owned(),
@@ -240,22 +259,31 @@ impl<'a> Provisioner<'a> {
     }
 }
 
-pub(crate) fn refused(package: &Package<'_>, failed: Failed) -> ToolFault {
-    let (client, text) = match package {
-        Package::Pypi(text, ..) => ("pip", text),
-        Package::Npm(text, ..) => ("npm", text),
-    };
+/// The fault of a package that its client could not get for `platform`.
+pub(crate) fn refused(
+    package: &Package<'_>,
+    platform: Option<Platform>,
+    failed: Failed,
+) -> ToolFault {
     ToolFault::Refused {
-        client,
-        package: (*text).to_owned(),
+        client: match package {
+            Package::Pypi(..) => "pip",
+            Package::Npm(..) => "npm",
+        },
+        package: package.text().to_owned(),
+        platform: platform.filter(|platform| Some(*platform) != Platform::current()),
         said: failed.said,
     }
 }
 
-/// The tools of a project that bring `npm` from a Python package.
+/// The tools of a project that may bring `npm` from a Python package: those
+/// that say so, then those that bring node.
 fn npm_tools<'a>(all: &'a [Declared<'a>]) -> impl Iterator<Item = &'a Declared<'a>> {
-    all.iter()
-        .filter(|declared| declared.spec.pypi.is_some() && declared.spec.bin.contains_key("npm"))
+    ["npm", "node"].into_iter().flat_map(move |name| {
+        all.iter().filter(move |declared| {
+            declared.spec.pypi.is_some() && declared.spec.bin.contains_key(name)
+        })
+    })
 }
 
 /// Does `work` for each item, at most [`AT_ONCE`] at a time, and keeps their order.

@@ -72,6 +72,20 @@ impl Package<'_> {
         }
     }
 
+    /// The whole text, as the runner gives it.
+    pub fn text(&self) -> &str {
+        match self {
+            Package::Pypi(text, ..) | Package::Npm(text, ..) => text,
+        }
+    }
+
+    /// Its version.
+    pub fn version(&self) -> &str {
+        match self {
+            Package::Pypi(.., version) | Package::Npm(.., version) => version,
+        }
+    }
+
     /// The package's name as written, without extras.
     pub fn name(&self) -> &str {
         match self {
@@ -149,7 +163,7 @@ impl Declared<'_> {
         ToolError {
             tool: self.name.to_owned(),
             runner: self.runner.to_owned(),
-            fault,
+            fault: Box::new(fault),
         }
     }
 }
@@ -163,7 +177,7 @@ pub struct ToolError {
     pub runner: String,
     /// What is wrong.
     #[source]
-    pub fault: ToolFault,
+    pub fault: Box<ToolFault>,
 }
 
 impl fmt::Display for ToolError {
@@ -209,12 +223,14 @@ pub enum ToolFault {
     #[error("tools are not provisioned on this platform ({0}): use `--tools path` and install it")]
     NoPlatform(String),
     /// A package client failed.
-    #[error("{client} could not get `{package}`:\n{said}")]
+    #[error("{client} could not get `{package}`{}:\n{said}", platform.map_or(String::new(), |platform| format!(" for {platform}")))]
     Refused {
         /// `pip` or `npm`.
         client: &'static str,
         /// What was asked for.
         package: String,
+        /// For which platform, if it is not this one.
+        platform: Option<Platform>,
         /// Its own last lines, credentials masked.
         said: String,
     },

@@ -59,7 +59,10 @@ fn a_chain_is_built_and_marked_and_then_fresh() {
         sandbox.read("cards/a.md"),
         "---\nstatus: complete\nrunner: copy\nwith: {file: a.txt}\n---\n# a\n\n"
     );
-    sandbox.mikado("run both --jobs 1").exits(0).prints(str![[r#"
+    sandbox
+        .mikado("run both --jobs 1")
+        .exits(0)
+        .prints(str![[r#"
     Fresh a
     Fresh b
     Fresh both
