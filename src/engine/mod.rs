@@ -509,6 +509,8 @@ impl Engine {
 
     fn cancel(&self, immediately: bool) {
         self.cancelled.send_replace(true);
+        // pip, npm and git, which tools and sources come through.
+        self.workspace.user.stop().stop();
         if let Some(keeper) = self.keeper.get() {
             keeper.cancel_all(immediately);
         }

@@ -78,7 +78,7 @@ fn only_what_changed_is_built_again_and_the_reason_is_told() {
     sandbox.write("b.txt", "c\n");
     // Which of `a` and `b` goes first depends on how long they took.
     sandbox
-        .mikado("run both")
+        .mikado("run both --jobs 1")
         .exits(0)
         .says("    Fresh a\n")
         .says("  Running b (b.txt changed)\n    Built b in [TIME]\n")
