@@ -4,6 +4,7 @@
 //! and orders as well. Nothing here recurses and nothing is quadratic: chains
 //! of thousands of cards are real. Pure: no disk, no printing.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use petgraph::Direction;
@@ -492,8 +493,8 @@ impl Chain {
                     cycle.reverse();
                     return cycle;
                 }
-                if !came_from.contains_key(&to) {
-                    came_from.insert(to, node);
+                if let Entry::Vacant(entry) = came_from.entry(to) {
+                    entry.insert(node);
                     pending.push_back(to);
                 }
             }

@@ -337,8 +337,8 @@ mod tests {
             }
             // Brute force: what depends on a failure never starts, all else does.
             let mut expected = BTreeSet::new();
-            for card in 0..before.len() {
-                if before[card].iter().any(|p| failed.contains(p) || expected.contains(p)) {
+            for (card, before) in before.iter().enumerate() {
+                if before.iter().any(|p| failed.contains(p) || expected.contains(p)) {
                     expected.insert(card);
                 }
             }

@@ -48,7 +48,7 @@ impl Engine {
     }
 
     pub(super) async fn probe(&self, card: &Arc<PlannedCard>) -> Result<Finished, Obstacle> {
-        if !card.open && !(self.options.force && card.asked) {
+        if !(card.open || self.options.force && card.asked) {
             return Ok(Finished::passed(How::PassedOver, card));
         }
         let started = Instant::now();

@@ -30,15 +30,19 @@ fn copies() -> Sandbox {
         .card("both", "status: active\nrequires: [a, b]\nrunner: join")
 }
 
+/// Runs, and returns the cards that were executed, sorted.
 fn executed(sandbox: &Sandbox, arguments: &str) -> Vec<String> {
     let ran = sandbox
         .mikado(&format!("run --format json {arguments}"))
         .exits(0);
-    ran.json_lines()
+    let mut cards: Vec<String> = ran
+        .json_lines()
         .iter()
         .filter(|event| event["event"] == "cardFinished" && event["how"] == "built")
         .filter_map(|event| Some(event["card"].as_str()?.to_owned()))
-        .collect()
+        .collect();
+    cards.sort();
+    cards
 }
 
 #[test]

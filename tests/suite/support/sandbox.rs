@@ -141,6 +141,7 @@ impl Sandbox {
         self
     }
 
+    #[must_use = "assert something of it"]
     /// Runs `mikado` with these words; quotes keep a word together.
     pub fn mikado(&self, arguments: &str) -> Ran {
         let mut command = self.command(MIKADO);
@@ -160,7 +161,6 @@ impl Sandbox {
 }
 
 /// What a command did.
-#[must_use = "assert something of it"]
 pub struct Ran {
     what: String,
     root: PathBuf,
