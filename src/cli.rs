@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands;
+use crate::commands::{self, check::CheckFormat};
 use crate::diagnostic::{Look, Paint};
 use crate::error::{Error, Exit};
 use crate::runner::client::UserEnvironment;
@@ -93,6 +93,10 @@ pub enum Format {
 pub enum Command {
     /// Run a card with all that it requires
     Run(commands::run::RunArgs),
+    /// List the cards with their states
+    List(commands::list::ListArgs),
+    /// Check all cards and runners
+    Check(commands::check::CheckArgs),
     /// Show what `run` would do, and why
     Plan(commands::plan::PlanArgs),
     /// Print the output of a card's last execution
@@ -180,6 +184,8 @@ impl Command {
     pub fn run(self, context: &Context) -> Result<Exit, Error> {
         match self {
             Command::Run(args) => commands::run::run(args, context),
+            Command::List(args) => commands::list::run(args, context),
+            Command::Check(args) => commands::check::run(args, context),
             Command::Plan(args) => commands::plan::run(args, context),
             Command::Log(args) => commands::log::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
@@ -192,6 +198,11 @@ impl Command {
     fn is_json(&self) -> bool {
         let format = match self {
             Command::Run(args) => args.format,
+            Command::List(args) => args.format,
+            Command::Check(args) => match args.format {
+                CheckFormat::Json => Format::Json,
+                CheckFormat::Text | CheckFormat::Github => Format::Text,
+            },
             Command::Plan(args) => args.format,
             Command::Store(args) => args.command.format(),
             Command::Log(_) | Command::Artifact(_) | Command::Lock(_) => Format::Text,
@@ -227,7 +238,7 @@ pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
 }
 
 fn default_command() -> Command {
-    Command::Plan(commands::plan::PlanArgs::default())
+    Command::List(commands::list::ListArgs::default())
 }
 
 /// Tells of an error; returns its exit code.

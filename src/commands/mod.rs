@@ -2,6 +2,8 @@
 //! and what it does.
 
 pub mod artifact;
+pub mod check;
+pub mod list;
 pub mod lock;
 pub mod log;
 pub mod plan;

@@ -137,7 +137,7 @@ impl Local {
     }
 
     /// The histories in a `.mikado` folder, which is only read.
-    pub(super) fn read(folder: &Path) -> Result<BTreeMap<String, CardHistory>, StoreError> {
+    pub(crate) fn read(folder: &Path) -> Result<BTreeMap<String, CardHistory>, StoreError> {
         let mut state = State {
             journal: Journal::new(folder.join("records.jsonl")),
             cards: BTreeMap::new(),

@@ -1,0 +1,120 @@
+//! `mikado check`.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::cli::Context;
+use crate::diagnostic::{self, Diagnostic, Look, Severity};
+use crate::error::{Error, Exit};
+use crate::report::SCHEMA_VERSION;
+use crate::words::count;
+
+use super::list::View;
+use super::selection::{Selection, SelectionArgs};
+
+/// Check all cards and runners
+///
+/// Exits 3 where something is wrong, 0 where there are warnings and notes alone.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CheckArgs {
+    /// How to print the findings
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: CheckFormat,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// With the lines that they are about.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// As annotations of GitHub's and Forgejo's CI.
+    Github,
+}
+
+/// Carries `check` out.
+///
+/// # Errors
+///
+/// Where the cards can't be read, or the output can't be written.
+pub fn run(args: CheckArgs, context: &Context) -> Result<Exit, Error> {
+    let selection = Selection::read(&SelectionArgs::default(), context)?;
+    let view = View::new(&selection);
+    let findings = view.findings();
+    let out = &mut io::stdout().lock();
+    let written = match args.format {
+        CheckFormat::Text => {
+            let look = Look {
+                colour: context.color(io::stdout().is_terminal()),
+                ..Look::default()
+            };
+            text(out, &findings, selection.deck.cards().len(), look)
+        }
+        CheckFormat::Json => {
+            let all: Vec<_> = findings.iter().map(Diagnostic::json).collect();
+            let object = json!({"schemaVersion": SCHEMA_VERSION, "findings": all});
+            writeln!(out, "{object}")
+        }
+        CheckFormat::Github => github(out, &findings),
+    };
+    written.map_err(Error::disk("write to", "standard output"))?;
+    let is_error = |finding: &Diagnostic| finding.severity == Severity::Error;
+    Ok(match findings.iter().any(is_error) {
+        true => Exit::Findings,
+        false => Exit::Done,
+    })
+}
+
+fn text(out: &mut dyn Write, findings: &[Diagnostic], cards: usize, look: Look) -> io::Result<()> {
+    for finding in findings {
+        writeln!(out, "{}", diagnostic::render(finding, look))?;
+    }
+    let of = |severity| findings.iter().filter(|f| f.severity == severity).count();
+    writeln!(
+        out,
+        "{} read: {}, {}, {}",
+        count(cards, "file"),
+        count(of(Severity::Error), "error"),
+        count(of(Severity::Warning), "warning"),
+        count(of(Severity::Note), "note"),
+    )
+}
+
+/// Workflow commands of GitHub Actions: values are percent-encoded.
+fn github(out: &mut dyn Write, findings: &[Diagnostic]) -> io::Result<()> {
+    let message = |text: &str| {
+        text.replace('%', "%25")
+            .replace('\r', "%0D")
+            .replace('\n', "%0A")
+    };
+    let property = |text: &str| message(text).replace(':', "%3A").replace(',', "%2C");
+    for finding in findings {
+        let level = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "notice",
+        };
+        let place = finding.places.first().map_or(String::new(), |place| {
+            format!(
+                " file={},line={},col={}",
+                property(&place.path.display().to_string()),
+                place.line,
+                place.column
+            )
+        });
+        let help = match finding.help.is_empty() {
+            true => String::new(),
+            false => format!("\n{}", finding.help),
+        };
+        writeln!(
+            out,
+            "::{level}{place}::{}",
+            message(&format!("{}{help}", finding.message))
+        )?;
+    }
+    Ok(())
+}
