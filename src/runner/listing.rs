@@ -118,11 +118,22 @@ pub enum Fault {
     },
 }
 
-/// Lists folders; remembers for each what git tracks although it ignores it.
+/// Lists folders; remembers what git says of each.
 #[derive(Debug, Default)]
 pub struct Lister {
     hidden: Vec<PathBuf>,
-    tracked: Mutex<BTreeMap<PathBuf, Arc<Vec<String>>>>,
+    folders: Mutex<BTreeMap<PathBuf, Arc<GitFolder>>>,
+}
+
+/// What git says of a folder.
+#[derive(Debug, Default)]
+struct GitFolder {
+    /// Whether the ignore files of the folders around it count: it lies in a
+    /// work tree that does not itself ignore it. A source that was fetched into
+    /// an ignored folder is a tree of its own.
+    parents: bool,
+    /// Files that git tracks although its ignore files name them.
+    tracked: Vec<String>,
 }
 
 impl Lister {
@@ -131,7 +142,7 @@ impl Lister {
     pub fn new(hidden: Vec<PathBuf>) -> Lister {
         Lister {
             hidden,
-            tracked: Mutex::default(),
+            folders: Mutex::default(),
         }
     }
 
@@ -212,6 +223,7 @@ impl Lister {
             return Ok(());
         }
         let hidden = self.hidden.clone();
+        let git = self.git_folder(folder);
         let walker = ignore::WalkBuilder::new(&top)
             .hidden(false)
             .ignore(false)
@@ -220,7 +232,7 @@ impl Lister {
             .git_exclude(true)
             // A tree without its `.git` must give the same files as with it.
             .require_git(false)
-            .parents(true)
+            .parents(git.parents)
             .follow_links(false)
             .filter_entry(move |entry| {
                 let name = entry.file_name();
@@ -238,7 +250,7 @@ impl Lister {
                 add(folder, entry.path(), patterns, candidates)?;
             }
         }
-        for path in self.tracked_but_ignored(folder).iter() {
+        for path in &git.tracked {
             let origin = folder.join(path);
             let below = base.is_empty() || path.starts_with(&format!("{base}/"));
             if below && !self.hides(&origin) && origin.symlink_metadata().is_ok_and(|m| !m.is_dir())
@@ -253,13 +265,10 @@ impl Lister {
         self.hidden.iter().any(|hidden| path.starts_with(hidden))
     }
 
-    /// Files of `folder` that git tracks although its ignore files name them.
-    fn tracked_but_ignored(&self, folder: &Path) -> Arc<Vec<String>> {
-        let mut known = self.tracked.lock().unwrap_or_else(PoisonError::into_inner);
-        let list = known
-            .entry(folder.to_owned())
-            .or_insert_with(|| Arc::new(tracked_but_ignored(folder)));
-        Arc::clone(list)
+    fn git_folder(&self, folder: &Path) -> Arc<GitFolder> {
+        let mut known = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.entry(folder.to_owned());
+        Arc::clone(entry.or_insert_with(|| Arc::new(git_folder(folder))))
     }
 }
 
@@ -357,33 +366,41 @@ fn leaves(path: &str, target: &str) -> bool {
     false
 }
 
-fn tracked_but_ignored(folder: &Path) -> Vec<String> {
+fn git_folder(folder: &Path) -> GitFolder {
     let in_work_tree = folder.ancestors().any(|dir| dir.join(".git").exists());
     if !in_work_tree {
-        return Vec::new();
+        return GitFolder::default();
     }
-    let mut git = Command::new("git");
-    git.arg("-C").arg(folder);
-    git.args([
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(folder).args(arguments);
+        git.env_remove("GIT_DIR")
+            .env_remove("GIT_WORK_TREE")
+            .env_remove("GIT_INDEX_FILE");
+        git.output()
+    };
+    let is_ignored = git(&["check-ignore", "--quiet", "."]).is_ok_and(|out| out.status.success());
+    if is_ignored {
+        return GitFolder::default();
+    }
+    let listed = git(&[
         "ls-files",
         "-z",
         "--cached",
         "--ignored",
         "--exclude-standard",
     ]);
-    git.env_remove("GIT_DIR")
-        .env_remove("GIT_WORK_TREE")
-        .env_remove("GIT_INDEX_FILE");
-    let Ok(output) = git.output() else {
-        return Vec::new();
-    };
-    output
-        .stdout
+    let listed = listed.map(|output| output.stdout).unwrap_or_default();
+    let names = listed
         .split(|byte| *byte == 0)
-        .filter_map(|name| std::str::from_utf8(name).ok())
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
+        .filter_map(|name| std::str::from_utf8(name).ok());
+    GitFolder {
+        parents: true,
+        tracked: names
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    }
 }
 
 #[cfg(test)]
@@ -430,6 +447,24 @@ mod tests {
         fs::write(dir.path().join(".gitignore"), "b.txt\n").unwrap();
         assert_eq!(names(dir.path(), &["*.txt"]).unwrap(), ["a.txt"]);
         assert_eq!(names(dir.path(), &["b.txt"]).unwrap(), ["b.txt"]);
+    }
+
+    #[test]
+    fn a_tree_in_an_ignored_folder_is_a_tree_of_its_own() {
+        let dir = tree(&["kept/a.txt", "store/source/a.txt", "store/source/b.txt"]);
+        fs::write(dir.path().join(".gitignore"), "store\n*.txt\n").unwrap();
+        fs::write(dir.path().join("store/source/.gitignore"), "b.txt\n").unwrap();
+        let init = Command::new("git")
+            .arg("-C")
+            .arg(dir.path())
+            .args(["init", "-q"])
+            .status();
+        assert!(init.unwrap().success());
+        assert_eq!(
+            names(&dir.path().join("store/source"), &["*.txt"]).unwrap(),
+            ["a.txt"]
+        );
+        assert!(names(&dir.path().join("kept"), &["*.txt"]).is_err());
     }
 
     #[test]

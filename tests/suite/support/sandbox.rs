@@ -30,6 +30,28 @@ impl Sandbox {
         sandbox
     }
 
+    /// A git repository with this checkout's cards, runners and sources, in which
+    /// the user's own registry settings are used.
+    pub fn of_checkout() -> Sandbox {
+        let mut sandbox = Sandbox::new();
+        for folder in ["cards", "runners", "tests/fixtures"] {
+            sandbox.copy_from_checkout(folder, folder);
+        }
+        let is_setting = |name: &str| {
+            let upper = name.to_uppercase();
+            ["PIP_", "NPM_", "UV_", "GO", "PYENV_"]
+                .iter()
+                .any(|start| upper.starts_with(start))
+                || ["PROXY", "CERT", "_CA_", "CA_BUNDLE"]
+                    .iter()
+                    .any(|part| upper.contains(part))
+                || upper == "HOME"
+        };
+        let user = std::env::vars().filter(|(name, _)| is_setting(name));
+        sandbox.env.extend(user);
+        sandbox.committed()
+    }
+
     /// The root of the repository.
     pub fn root(&self) -> PathBuf {
         self.folder.path().join("repo")
@@ -49,6 +71,11 @@ impl Sandbox {
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.push((name.to_owned(), value.into()));
         self
+    }
+
+    /// Uses the store in `folder`.
+    pub fn store(self, folder: &Path) -> Self {
+        self.env("MIKADO_STORE", folder.display().to_string())
     }
 
     /// Writes a file.

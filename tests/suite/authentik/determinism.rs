@@ -1,0 +1,81 @@
+//! The same run in two folders; Nix as the judge of its own hashes.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
+use super::{GOAL, SERVER, artifacts, cold, warm};
+use crate::support::sandbox::Sandbox;
+
+#[test]
+fn two_folders_with_stores_of_their_own_give_the_same_artifacts() {
+    let expected = &warm_artifacts();
+    let sandbox = Sandbox::of_checkout();
+    // Cold as well, but for the tools, which are not what is compared.
+    let ran = sandbox
+        .mikado(&format!("run {GOAL} --format json --no-mark"))
+        .exits(0);
+    assert_eq!(&artifacts(&ran), expected);
+    assert!(sandbox.path(".mikado/trees").is_dir());
+}
+
+fn warm_artifacts() -> std::collections::BTreeMap<String, String> {
+    drop(warm());
+    cold().artifacts.clone()
+}
+
+/// What Nix says of a folder.
+fn nix_hash(folder: &std::path::Path) -> String {
+    let output = Command::new("nix")
+        .args([
+            "--extra-experimental-features",
+            "nix-command",
+            "hash",
+            "path",
+        ])
+        .arg(folder)
+        .output()
+        .expect("Nix: install Debian's package nix-bin");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[test]
+fn hashes_are_those_of_nix() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("a b"), "text").expect("a file");
+    std::fs::write(at("é"), [0, 255, 10]).expect("a file");
+    std::fs::write(at("run"), "#!/bin/sh\n").expect("a file");
+    std::fs::set_permissions(at("run"), PermissionsExt::from_mode(0o755)).expect("a mode");
+    symlink("a b", at("link")).expect("a link");
+    std::fs::create_dir(at("empty")).expect("a folder");
+    let ours = mikado::store::nar_hash(dir.path()).expect("a hash");
+    assert_eq!(ours.to_string(), nix_hash(dir.path()));
+}
+
+#[test]
+fn vendor_hash_is_the_one_of_nix() {
+    let sandbox = warm();
+    sandbox
+        .mikado(&format!("run {SERVER}"))
+        .exits(0)
+        .says("Restored");
+    // The vendored modules lie in the store as the fetch left them.
+    let card = sandbox.read(&format!("cards/{SERVER}.md"));
+    let wanted = card
+        .split("vendor-hash: ")
+        .nth(1)
+        .expect("a hash")
+        .lines()
+        .next()
+        .expect("a line");
+    let trees = std::fs::read_dir(cold().store.join("trees")).expect("trees");
+    let vendored = trees
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|tree| {
+            tree.join("goauthentik.io/api/v3").is_dir() && tree.join("modules.txt").is_file()
+        })
+        .expect("the vendored modules");
+    assert_eq!(nix_hash(&vendored), wanted);
+}
