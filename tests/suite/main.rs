@@ -7,5 +7,6 @@
 
 mod authentik;
 mod chain;
+mod foreign;
 mod process;
 mod support;

@@ -202,8 +202,8 @@ fn faults_of_cards_and_runners_refuse_the_run() {
     sandbox.git("checkout -q cards");
     sandbox.edit(
         &format!("cards/{CLIENT}.md"),
-        "status: active\n",
-        &format!("status: active\nrequires: [{SERVER}]\n"),
+        "requires: []",
+        &format!("requires: [{SERVER}]"),
     );
     sandbox
         .mikado("run authentik-go-server")

@@ -1,7 +1,8 @@
 //! The same run in two folders; Nix as the judge of its own hashes.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::{GOAL, SERVER, artifacts, cold, warm};
 use crate::support::sandbox::Sandbox;
@@ -24,19 +25,44 @@ fn warm_artifacts() -> std::collections::BTreeMap<String, String> {
 }
 
 /// What Nix says of a folder.
-fn nix_hash(folder: &std::path::Path) -> String {
-    let output = Command::new("nix")
-        .args([
-            "--extra-experimental-features",
-            "nix-command",
-            "hash",
-            "path",
-        ])
-        .arg(folder)
-        .output()
-        .expect("Nix: install Debian's package nix-bin");
+fn nix_hash(folder: &Path) -> String {
+    let run = || {
+        Command::new("nix")
+            .args([
+                "--extra-experimental-features",
+                "nix-command",
+                "hash",
+                "path",
+            ])
+            .arg(folder)
+            .output()
+    };
+    let output = run().or_else(|_| {
+        install_nix();
+        run()
+    });
+    let output = output.expect("Nix is missing: install Debian's package nix-bin");
     assert!(output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Installs Nix where that needs no question: as root, on Debian.
+fn install_nix() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let apt = |arguments: &[&str]| {
+            let mut apt = Command::new("apt-get");
+            apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+            apt.stdout(Stdio::null()).stderr(Stdio::null());
+            apt.status().is_ok_and(|status| status.success())
+        };
+        // The caller says what is missing, where this did not help.
+        let _ = apt(&["install", "-y", "nix-bin"])
+            || (apt(&["update"]) && apt(&["install", "-y", "nix-bin"]));
+    });
 }
 
 #[test]
