@@ -8,6 +8,7 @@
 //! `pass`). What an execution may touch is `isolation`, what this kernel can
 //! do about it `kernel`. Nothing here knows of cards, runners or the store.
 
+mod capture;
 mod client;
 mod family;
 mod isolation;
@@ -22,6 +23,7 @@ mod rules;
 mod sys;
 mod wire;
 
+pub use capture::{Follower, open_log, tail};
 pub use client::{Execution, GRACE, Keeper, Running, Stopper};
 pub use isolation::{ActionPaths, Isolation};
 pub use kernel::Kernel;
