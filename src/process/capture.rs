@@ -166,7 +166,10 @@ fn shown(line: &[u8]) -> String {
         .unwrap_or_default();
     let mut text = text.trim_end().to_owned();
     if text.len() > LONGEST_LINE {
-        text.truncate(text.floor_char_boundary(LONGEST_LINE));
+        let end = (0..=LONGEST_LINE)
+            .rev()
+            .find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or_default());
         text.push('…');
     }
     text

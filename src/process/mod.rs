@@ -20,6 +20,8 @@ mod pass;
 mod reaper;
 #[cfg_attr(not(target_os = "linux"), path = "no_rules.rs")]
 mod rules;
+mod secrets;
+mod settings;
 mod sys;
 mod wire;
 
@@ -29,3 +31,4 @@ pub use isolation::{ActionPaths, Isolation};
 pub use kernel::Kernel;
 pub use mask::SHORTEST_SECRET;
 pub use outcome::{Exit, NotStarted, Outcome, Stage};
+pub use settings::FetchEnvironment;
