@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use crate::event::{Event, Failure, How, Outcome, Wait, WaitKind};
 use crate::plan::PlannedCard;
-use crate::process::{Execution, Exit, capture};
+use crate::process::{Execution, Exit, open_log};
 use crate::runner::definition::{Check, Step};
 use crate::runner::units;
 use crate::store::CardRun;
 
 use super::fault::Obstacle;
-use super::perform::{TAIL, blocking};
+use super::perform::{blocking, last_lines};
 use super::{Engine, Finished};
 
 /// How long a check of the world may take, unless it says otherwise.
@@ -57,7 +57,7 @@ impl Engine {
             Some(what) => Err(Obstacle::Waits(Box::new(Wait {
                 kind: WaitKind::Probe,
                 message: format!("not true yet: {what}"),
-                lines: capture::tail(&self.log_of(&card.stem), TAIL),
+                lines: last_lines(&self.log_of(&card.stem)),
                 log: Some(self.log_of(&card.stem)),
             }))),
         }
@@ -105,7 +105,7 @@ impl Engine {
             message,
             help: String::new(),
             exit,
-            tail: capture::tail(&log, TAIL),
+            tail: last_lines(&log),
             log: Some(log),
         }))
     }
@@ -164,7 +164,7 @@ impl Engine {
     ) -> Result<Ended, Obstacle> {
         let workspace = &self.workspace;
         let log = self.log_of(&card.stem);
-        let output = capture::open(&log).map_err(|error| {
+        let output = open_log(&log).map_err(|error| {
             let message = format!("could not open the log `{}`: {error}", log.display());
             Obstacle::failed("log", message, "")
         })?;

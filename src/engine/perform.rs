@@ -15,8 +15,7 @@ use std::time::{Duration, Instant};
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, Failure};
-use crate::process::capture;
-use crate::process::{ActionPaths, Execution, Exit, Isolation, Outcome};
+use crate::process::{self, ActionPaths, Execution, Exit, Isolation, Outcome};
 use crate::reapi::{ActionResult, ExecutedActionMetadata, OutputDirectory, Timestamp};
 use crate::runner::units;
 use crate::store::{ActionLock, Provenance, StoreError, TryLock, nar_hash};
@@ -27,7 +26,7 @@ use super::order::{Access, Order, Part, Performed};
 use super::stage;
 
 /// How many lines of a log are shown of a failure.
-pub(super) const TAIL: usize = 20;
+const TAIL: usize = 20;
 
 /// How often the driver's progress is looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -275,11 +274,11 @@ impl Engine {
             Access::Network => Some(isolation.with_network(&[])),
             Access::Free => None,
             Access::Fetch { home } => {
-                let fetch = workspace.fetch_environment(home);
+                let fetch = workspace.fetch_environment(home, &order.pass_env);
                 secrets.extend(fetch.secrets);
                 for (name, value) in fetch.vars {
-                    if !env.iter().any(|(known, _)| *known == name) {
-                        env.push((name, value));
+                    if !env.iter().any(|(known, _)| *known == *name) {
+                        env.push((name.into(), value.into()));
                     }
                 }
                 Some(isolation.with_network(&fetch.readable))
@@ -377,7 +376,7 @@ impl Engine {
             help: String::new(),
             exit,
             log: Some(log.to_owned()),
-            tail: capture::tail(log, TAIL),
+            tail: last_lines(log),
         })))
     }
 
@@ -458,7 +457,7 @@ fn absolute_path(
 }
 
 fn open_log(path: &Path) -> Result<(OwnedFd, u64), Obstacle> {
-    let opened = capture::open(path).and_then(|file| {
+    let opened = process::open_log(path).and_then(|file| {
         let length = file.metadata()?.len();
         Ok((OwnedFd::from(file), length))
     });
@@ -487,6 +486,11 @@ fn result(artifact: &Digest, started: jiff::Timestamp) -> ActionResult {
             execution_completed_timestamp: Some(stamp(jiff::Timestamp::now())),
         }),
     }
+}
+
+/// The last lines of a log, for people; none where it can't be read.
+pub(super) fn last_lines(log: &Path) -> Vec<String> {
+    process::tail(log, TAIL).unwrap_or_default()
 }
 
 /// Runs blocking code beside the event loop.

@@ -8,7 +8,7 @@
 //! `pass`). What an execution may touch is `isolation`, what this kernel can
 //! do about it `kernel`. Nothing here knows of cards, runners or the store.
 
-pub mod capture;
+mod capture;
 mod client;
 mod family;
 mod isolation;
@@ -18,14 +18,17 @@ mod mask;
 mod outcome;
 mod pass;
 mod reaper;
+#[cfg_attr(not(target_os = "linux"), path = "no_rules.rs")]
 mod rules;
+mod secrets;
+mod settings;
 mod sys;
-mod user_settings;
 mod wire;
 
+pub use capture::{Follower, open_log, tail};
 pub use client::{Execution, GRACE, Keeper, Running, Stopper};
 pub use isolation::{ActionPaths, Isolation};
 pub use kernel::Kernel;
 pub use mask::SHORTEST_SECRET;
 pub use outcome::{Exit, NotStarted, Outcome, Stage};
-pub use user_settings::FetchEnvironment;
+pub use settings::FetchEnvironment;

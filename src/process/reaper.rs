@@ -8,13 +8,14 @@
 //! reaper into the log, not straight into the file: a program that opens
 //! `/dev/stderr` anew would truncate a file, and secrets are masked on the way.
 //!
-//! The rule for what the leader leaves behind: processes that are still there
-//! when it ends have `SETTLE` to end by themselves (a `tee` that writes its
-//! last lines), then they are killed. After a request to terminate they have
-//! until the request to kill. When the engine is gone all is killed at once.
+//! The rule for what the leader leaves behind: while a process still holds the
+//! output, it has `SETTLE` to end by itself (a `tee` that writes its last
+//! lines); without output, or after that, all is killed. After a request to
+//! terminate they have until the request to kill. When the engine is gone all is killed at once.
 //! What can't be killed (a process of another user, or one that hangs in the
 //! kernel) is given up after `GIVE_UP`; the reaper takes nothing new then.
 
+use std::cell::OnceCell;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
@@ -27,11 +28,12 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::mask::Mask;
 use super::outcome::Stage;
+use super::rules::Rules;
 use super::sys::{self, Namespaces, Plan, Stack, Waited};
 use super::wire::{Ending, Finished, Request, Start, read_body};
-use super::{family, pass, rules};
+use super::{family, pass};
 
-const SETTLE: Duration = Duration::from_millis(200);
+const SETTLE: Duration = Duration::from_secs(1);
 const GIVE_UP: Duration = Duration::from_secs(5);
 const CHUNK: usize = 64 * 1024;
 
@@ -66,7 +68,10 @@ impl AsFd for EndedChildren {
 /// Serves the engine on `socket` until it closes.
 pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
     let mut ended = EndedChildren::watch()?;
-    let mut stack = Stack::new();
+    let mut tools = Tools {
+        stack: Stack::new(),
+        rules: OnceCell::new(),
+    };
     loop {
         let mut header = [0; 4];
         let (count, output) = pass::receive(socket, &mut header)?;
@@ -79,7 +84,7 @@ pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
             continue;
         };
         let output = output.ok_or(ErrorKind::InvalidData)?;
-        let finished = match Run::start(socket, &mut ended, &mut stack, &start, output) {
+        let finished = match Run::start(socket, &mut ended, &mut tools, &start, output) {
             Ok(run) => run.watch(),
             Err((stage, error)) => Finished::not_started(stage, error, true),
         };
@@ -96,6 +101,13 @@ pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
     }
 }
 
+/// What a reaper keeps from one execution to the next.
+struct Tools {
+    stack: Stack,
+    /// Made for the first execution that is isolated.
+    rules: OnceCell<Rules>,
+}
+
 /// What is being waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -109,6 +121,12 @@ enum Phase {
     Killing(Instant),
 }
 
+impl Phase {
+    fn is_killing(self) -> bool {
+        matches!(self, Phase::Killing(_))
+    }
+}
+
 /// One execution.
 struct Run<'a> {
     socket: &'a UnixStream,
@@ -119,6 +137,8 @@ struct Run<'a> {
     phase: Phase,
     began: Instant,
     finished: Finished,
+    /// Whether the engine asked for its end.
+    asked: bool,
     engine_gone: bool,
 }
 
@@ -126,7 +146,7 @@ impl<'a> Run<'a> {
     fn start(
         socket: &'a UnixStream,
         ended: &'a mut EndedChildren,
-        stack: &mut Stack,
+        tools: &mut Tools,
         start: &Start,
         output: OwnedFd,
     ) -> Result<Run<'a>, (Stage, i32)> {
@@ -134,9 +154,11 @@ impl<'a> Run<'a> {
             Log::new(output, &start.mask).map_err(|error| (Stage::Output, number(&error)))?;
         let ruleset = match &start.isolation {
             None => None,
-            Some(isolation) => {
-                rules::ruleset(isolation).map_err(|_| (Stage::Isolate, libc::EINVAL))?
-            }
+            Some(isolation) => tools
+                .rules
+                .get_or_init(Rules::new)
+                .ruleset(isolation)
+                .map_err(|_| (Stage::Isolate, libc::EINVAL))?,
         };
         let namespaces = start
             .isolation
@@ -153,7 +175,7 @@ impl<'a> Run<'a> {
             ruleset: ruleset.as_ref().map(AsFd::as_fd),
             namespaces: namespaces.as_ref(),
         };
-        let leader = sys::spawn(&plan, stack)?;
+        let leader = sys::spawn(&plan, &mut tools.stack)?;
         Ok(Run {
             socket,
             ended,
@@ -171,6 +193,7 @@ impl<'a> Run<'a> {
                 output_error: 0,
                 reusable: true,
             },
+            asked: false,
             engine_gone: false,
         })
     }
@@ -208,8 +231,7 @@ impl<'a> Run<'a> {
                     Ok(code) => Ending::Code(code),
                     Err(signal) => Ending::Signal(signal),
                 };
-            } else if matches!(self.phase, Phase::Killing(_)) && ended.status == Err(libc::SIGKILL)
-            {
+            } else if self.phase.is_killing() && !self.asked && ended.status == Err(libc::SIGKILL) {
                 self.finished.strays += 1;
             }
         }
@@ -218,10 +240,13 @@ impl<'a> Run<'a> {
     /// Goes to the next phase if it is time.
     fn advance(&mut self) {
         let now = Instant::now();
-        match self.phase {
-            Phase::Running if self.leader.is_none() => self.phase = Phase::Settling(now + SETTLE),
-            Phase::Settling(until) if now >= until => self.phase = Phase::Killing(now + GIVE_UP),
-            _ => {}
+        if self.phase == Phase::Running && self.leader.is_none() {
+            self.phase = Phase::Settling(now + SETTLE);
+        }
+        if let Phase::Settling(until) = self.phase
+            && (now >= until || self.log.pipe.is_none())
+        {
+            self.phase = Phase::Killing(now + GIVE_UP);
         }
         if let Phase::Killing(until) = self.phase {
             if let Some(leader) = self.leader {
@@ -258,9 +283,10 @@ impl<'a> Run<'a> {
 
     fn obey(&mut self) {
         let request = read_body(self.socket, [0; 4], 0).and_then(|body| Request::decode(&body));
+        self.asked = true;
         match request {
             Ok(Request::Terminate) => {
-                if !matches!(self.phase, Phase::Killing(_)) {
+                if !self.phase.is_killing() {
                     self.phase = Phase::Terminating;
                 }
                 family::terminate(self.leader);
