@@ -230,6 +230,38 @@ impl Card {
         Body::read(self, headings)
     }
 
+    /// Whether `other`, the same card at another time, asks for the same work:
+    /// the same runner, parameters, prerequisites and code blocks that run.
+    pub fn asks_for_the_same(&self, other: &Card) -> bool {
+        let names = |card: &Card| -> Vec<String> {
+            let required = card.requires().iter().map(|entry| entry.text.clone());
+            let roles = card.front.uses.roles();
+            let used = roles
+                .iter()
+                .map(|(role, stem)| format!("{role}: {}", stem.text));
+            required.chain(used).collect()
+        };
+        let runner = |card: &Card| match &card.front.runner {
+            None => None,
+            Some(Runner::Human(_)) => Some(Value::Null),
+            Some(Runner::Named(name)) => Some(Value::String(name.text.clone())),
+            Some(Runner::Inline { value, .. }) => Some(value.clone()),
+        };
+        let blocks = |card: &Card| -> Vec<(String, String)> {
+            let all = match card.may_run() {
+                true => card.body(&body::Headings::default()).blocks,
+                false => Vec::new(),
+            };
+            all.into_iter()
+                .map(|block| (block.language, block.code))
+                .collect()
+        };
+        runner(self) == runner(other)
+            && self.front.with == other.front.with
+            && names(self) == names(other)
+            && blocks(self) == blocks(other)
+    }
+
     /// Whether the body has code blocks that run, without parsing it.
     pub fn may_run(&self) -> bool {
         markdown::has_runnable_fence(self.text())

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use clap::Args;
 
-use crate::card::{Stem, edit};
+use crate::card::{Card, PlanState, Source, Stem, edit};
 use crate::cli::{Context, Format};
-use crate::engine::{Engine, Options, store_error};
+use crate::engine::{Engine, Marked, Options, store_error};
 use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::process::GRACE;
@@ -90,13 +90,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
     let mut marked = 0;
     let mut shown = Vec::new();
     let mut broken_pipe = false;
-    let mark = |stem: &Stem| -> Result<bool, Error> {
-        let card = selection.deck.card(stem);
-        let Some(card) = card else {
-            return Err(Error::Bug(format!("no card `{stem}` to mark")));
-        };
-        edit::complete(&selection.project.root, card, selection.completion())
-    };
+    let mark = |stem: &Stem| mark(&selection, stem);
     let mut listener = |event: &Event| {
         match event {
             Event::CardMarked { .. } => marked += 1,
@@ -136,6 +130,45 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
     drop(report.finish(&summary));
     tidy(&workspace, &limits);
     Ok(ran.exit)
+}
+
+/// How often a card is read again that somebody writes at the same moment.
+const MARK_ATTEMPTS: usize = 5;
+
+/// Marks a card as it is now: a run is long, and people edit cards meanwhile.
+/// Prose may have changed; what was run may not.
+fn mark(selection: &Selection, stem: &Stem) -> Result<Marked, Error> {
+    let root = &selection.project.root;
+    let Some(before) = selection.deck.card(stem) else {
+        return Err(Error::Bug(format!("no card `{stem}` to mark")));
+    };
+    let mut refused = String::new();
+    for _ in 0..MARK_ATTEMPTS {
+        let path = root.join(before.path());
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Marked::Refused(format!("its file is gone: {error}"))),
+        };
+        let card = Card::read(stem.clone(), Source::new(before.path().to_owned(), bytes));
+        match card.plan {
+            PlanState::Complete => return Ok(Marked::Before),
+            PlanState::Unreadable => {
+                return Ok(Marked::Refused("its file can't be read any more".into()));
+            }
+            PlanState::Open => {}
+        }
+        if !before.asks_for_the_same(&card) {
+            let why = "its runner, parameters or prerequisites were changed while it ran";
+            return Ok(Marked::Refused(why.into()));
+        }
+        match edit::complete(root, &card, selection.completion()) {
+            Ok(true) => return Ok(Marked::Now),
+            Ok(false) => return Ok(Marked::Before),
+            Err(error @ Error::Usage { .. }) => refused = error.to_string(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Marked::Refused(refused))
 }
 
 /// Keeps the store within its bounds. What fails here is tried again after the

@@ -67,8 +67,19 @@ pub struct Options {
     pub memory: u64,
 }
 
-/// Marks a card complete; `false` where it was so already.
-pub type Mark<'a> = dyn Fn(&Stem) -> Result<bool, Error> + 'a;
+/// Marks a card complete.
+pub type Mark<'a> = dyn Fn(&Stem) -> Result<Marked, Error> + 'a;
+
+/// What came of marking a card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Marked {
+    /// It was written.
+    Now,
+    /// It is complete already.
+    Before,
+    /// It can't be, since somebody changed it meanwhile; why.
+    Refused(String),
+}
 
 /// Takes events.
 pub type Listener<'a> = dyn FnMut(&Event) + 'a;
@@ -397,10 +408,17 @@ impl Engine {
                 let linked = workspace.local.link(&workspace.store, stem, artifact);
                 linked.map_err(|e| store_error(&e))?;
             }
-            if finished.mark && card.open && self.options.mark && mark(&card.stem)? {
-                self.emit(Event::CardMarked {
+            if !(finished.mark && card.open && self.options.mark) {
+                continue;
+            }
+            match mark(&card.stem)? {
+                Marked::Now => self.emit(Event::CardMarked {
                     card: card.stem.clone(),
-                });
+                }),
+                Marked::Before => {}
+                Marked::Refused(why) => self.emit(Event::Noted {
+                    message: format!("`{}` is not marked: {why}", card.stem),
+                }),
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use crate::event::{Event, Failure, How, Outcome, Wait, WaitKind};
 use crate::runner::units::show_duration;
 use crate::words::{count, list};
 
-use super::{Report, Summary, write_block};
+use super::{Blocked, Report, Summary, write_block};
 
 /// How many reasons are shown in a line.
 const REASONS: usize = 3;
@@ -180,11 +180,9 @@ impl Report for PlainReport {
         for (card, wait, blocks) in &summary.waits {
             self.wait(card, wait, blocks)?;
         }
-        for blocked in summary
-            .blocked
-            .iter()
-            .filter(|blocked| !blocked.lacks.is_empty())
-        {
+        let is_interrupted = summary.exit > 128;
+        let lacking = |blocked: &&Blocked| !blocked.lacks.is_empty() && !is_interrupted;
+        for blocked in summary.blocked.iter().filter(lacking) {
             let rest = format!(": {} lacks {}", blocked.card, list(&blocked.lacks));
             self.heading(AnsiColor::Yellow, "blocked", &rest)?;
         }
@@ -213,6 +211,13 @@ impl Report for PlainReport {
         for (name, described) in &summary.sources {
             writeln!(self.out, "source {name}: {described}")?;
         }
+        if is_interrupted {
+            self.heading(
+                AnsiColor::Yellow,
+                "interrupted",
+                ": nothing is left running",
+            )?;
+        }
         let mut parts = Vec::new();
         let mut part = |number: usize, words: &str| {
             if number > 0 {
@@ -223,7 +228,11 @@ impl Report for PlainReport {
         part(summary.fresh, "up to date");
         part(summary.failures.len(), "failed");
         part(summary.waits.len(), "waiting");
-        part(summary.blocked.len(), "not started");
+        let stopped = match is_interrupted {
+            true => "not finished",
+            false => "not started",
+        };
+        part(summary.blocked.len(), stopped);
         part(summary.marked, "marked complete");
         let cards = summary.executed
             + summary.fresh

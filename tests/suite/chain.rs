@@ -526,3 +526,58 @@ fn an_artifact_is_exported_as_plain_files() {
         .says("/.mikado/trees/");
     sandbox.mikado("artifact path nothing").exits(2);
 }
+
+#[test]
+fn a_card_whose_prose_is_edited_while_it_runs_is_marked_with_the_edit() {
+    let sandbox = Sandbox::new();
+    let card = sandbox.path("cards/edited.md").display().to_string();
+    let other = sandbox.path("cards/other.md").display().to_string();
+    let sandbox = sandbox
+        .runner("prose", &format!("isolation: none\ninputs: []\nsteps: ['echo More. >> {card}']"))
+        .runner("work", &format!("isolation: none\ninputs: []\nsteps: ['sed -i \"s/runner: work/runner: prose/\" {other}']"))
+        .card("edited", "status: active\nrunner: prose")
+        .card("other", "status: active\nrunner: work");
+    sandbox
+        .mikado("run edited")
+        .exits(0)
+        .says("1 marked complete");
+    assert!(sandbox.read("cards/edited.md").contains("status: complete"));
+    assert!(sandbox.read("cards/edited.md").ends_with("More.\n"));
+    sandbox
+        .mikado("run other")
+        .exits(0)
+        .says("`other` is not marked: its runner, parameters or prerequisites were changed");
+    assert!(sandbox.read("cards/other.md").contains("status: active"));
+}
+
+#[test]
+fn two_runs_at_once_execute_each_action_once() {
+    let sandbox = Sandbox::new();
+    let counter = sandbox.path("counter").display().to_string();
+    let mut sandbox = sandbox.runner(
+        "count",
+        &format!("isolation: none\nwith: {{ n: ~ }}\ninputs: []\nsteps: ['echo x >> {counter}; echo $WITH_N > \"$OUT/n\"']"),
+    );
+    for n in 0..20 {
+        sandbox = sandbox.card(
+            &format!("c{n}"),
+            &format!("status: active\nrunner: count\nwith: {{ n: {n} }}"),
+        );
+    }
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| sandbox.mikado("run --all").code()))
+            .collect();
+        for run in runs {
+            assert_eq!(run.join().expect("a run"), 0);
+        }
+    });
+    assert_eq!(sandbox.read("counter").lines().count(), 20);
+    for n in 0..20 {
+        assert!(
+            sandbox
+                .read(&format!("cards/c{n}.md"))
+                .contains("status: complete")
+        );
+    }
+}
