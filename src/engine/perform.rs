@@ -370,10 +370,18 @@ impl Engine {
             Part::Build => what,
             part => format!("{}: {what}", part.name()),
         };
+        // A full disk takes the message of the step with it.
+        let help = match outcome.output_error {
+            Some(errno) => {
+                let error = std::io::Error::from_raw_os_error(errno);
+                format!("its log could not be written either ({error}): free some space")
+            }
+            None => String::new(),
+        };
         Some(Obstacle::Failed(Box::new(Failure {
             code: "step",
             message,
-            help: String::new(),
+            help,
             exit,
             log: Some(log.to_owned()),
             tail: last_lines(log),
