@@ -187,8 +187,10 @@ impl Workspace {
     /// The digest of a provisioned tool's tree, from the lock alone; `None` for
     /// a tool of the machine.
     pub(crate) fn tool_tree(&self, declared: &Declared<'_>) -> Result<Option<Digest>, ToolError> {
-        // A tool that PATH does not have, or not in that version, is provisioned.
-        if self.tools_from_path && self.hosts.find(declared).is_ok() {
+        // A tool that PATH does not have, not in that version, or only as a shim
+        // that reads the user's home folder, is provisioned.
+        let is_shim = |tool: &HostTool| tool.program.components().any(|c| c.as_os_str() == "shims");
+        if self.tools_from_path && self.hosts.find(declared).is_ok_and(|tool| !is_shim(&tool)) {
             return Ok(None);
         }
         let Some(platform) = Platform::current() else {

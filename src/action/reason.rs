@@ -120,6 +120,11 @@ impl std::fmt::Display for Reason {
             Reason::Variable { name, from, to } => {
                 write!(f, "variable {name}: {}", between(from, to))
             }
+            Reason::Tool {
+                name,
+                from: None,
+                to: None,
+            } => write!(f, "tool {name} changed"),
             Reason::Tool { name, from, to } => write!(f, "tool {name}: {}", between(from, to)),
             Reason::Platform { name, from, to } => {
                 write!(f, "platform {name}: {}", between(from, to))
@@ -176,6 +181,21 @@ pub fn between(
     }
     reasons.sort();
     reasons.dedup();
+    let told: Vec<Reason> = reasons.clone();
+    let is_tool = |reason: &Reason| matches!(reason, Reason::Tool { .. });
+    reasons.retain(|reason| match reason {
+        // PATH follows from the tools.
+        Reason::Variable { name, .. } => name != "PATH" || !told.iter().any(is_tool),
+        // A tool that came from elsewhere is told of with its version alone.
+        Reason::Tool {
+            name,
+            from: None,
+            to: None,
+        } => !told.iter().any(|other| {
+            matches!(other, Reason::Tool { name: same, from, to } if same == name && (from.is_some() || to.is_some()))
+        }),
+        _ => true,
+    });
     reasons
 }
 
@@ -239,7 +259,7 @@ fn variables(old: &reapi::Command, new: &reapi::Command, reasons: &mut Vec<Reaso
         all.map(|v| (v.name.clone(), v.value.clone())).collect()
     };
     for (name, from, to) in differences(&variables(old), &variables(new)) {
-        // `WITH` repeats the parameters, and PATH follows from the tools.
+        // `WITH` repeats the parameters.
         if name == "WITH" {
             continue;
         }
