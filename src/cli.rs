@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{self, check::CheckFormat};
+use crate::commands::{self, check::CheckFormat, graph::GraphFormat};
 use crate::diagnostic::{Look, Paint};
 use crate::error::{Error, Exit};
 use crate::runner::client::UserEnvironment;
@@ -95,6 +95,22 @@ pub enum Command {
     Run(commands::run::RunArgs),
     /// List the cards with their states
     List(commands::list::ListArgs),
+    /// List the cards that can be worked on now
+    Ready(commands::blocked::ReadyArgs),
+    /// Say what holds the open cards up
+    Blocked(commands::blocked::BlockedArgs),
+    /// Choose one card to work on next
+    Next(commands::blocked::NextArgs),
+    /// Show a card: its text as written, and what is known of it
+    Show(commands::show::ShowArgs),
+    /// Say why a card is blocked, fresh or stale
+    Why(commands::show::WhyArgs),
+    /// Draw the chain
+    Graph(commands::graph::GraphArgs),
+    /// Mark a card complete
+    Complete(commands::complete::CompleteArgs),
+    /// Open a card again
+    Reopen(commands::complete::ReopenArgs),
     /// Check all cards and runners
     Check(commands::check::CheckArgs),
     /// Show what `run` would do, and why
@@ -185,6 +201,14 @@ impl Command {
         match self {
             Command::Run(args) => commands::run::run(args, context),
             Command::List(args) => commands::list::run(args, context),
+            Command::Ready(args) => commands::blocked::ready(args, context),
+            Command::Blocked(args) => commands::blocked::blocked(args, context),
+            Command::Next(args) => commands::blocked::next(args, context),
+            Command::Show(args) => commands::show::show(args, context),
+            Command::Why(args) => commands::show::why(args, context),
+            Command::Graph(args) => commands::graph::run(args, context),
+            Command::Complete(args) => commands::complete::complete(args, context),
+            Command::Reopen(args) => commands::complete::reopen(args, context),
             Command::Check(args) => commands::check::run(args, context),
             Command::Plan(args) => commands::plan::run(args, context),
             Command::Log(args) => commands::log::run(args, context),
@@ -199,6 +223,16 @@ impl Command {
         let format = match self {
             Command::Run(args) => args.format,
             Command::List(args) => args.format,
+            Command::Ready(args) => args.format,
+            Command::Blocked(args) => args.format,
+            Command::Next(args) => args.format,
+            Command::Show(args) => args.format,
+            Command::Why(args) => args.format,
+            Command::Graph(args) => match args.format {
+                GraphFormat::Json => Format::Json,
+                GraphFormat::Text | GraphFormat::Mermaid | GraphFormat::Dot => Format::Text,
+            },
+            Command::Complete(_) | Command::Reopen(_) => Format::Text,
             Command::Check(args) => match args.format {
                 CheckFormat::Json => Format::Json,
                 CheckFormat::Text | CheckFormat::Github => Format::Text,

@@ -1,12 +1,12 @@
 //! `mikado list`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::card::{Card, PlanState};
+use crate::card::{Card, PlanState, Stem};
 use crate::chain::State;
 use crate::cli::{Context, Format};
 use crate::diagnostic::{self, Diagnostic};
@@ -14,7 +14,7 @@ use crate::error::{Error, Exit};
 use crate::report::SCHEMA_VERSION;
 use crate::runner::definition::Kind;
 use crate::runner::work::{Runners, Work};
-use crate::store::{CardHistory, Local};
+use crate::store::{CardHistory, CardRun, Local};
 
 use super::selection::{Selection, SelectionArgs};
 
@@ -108,6 +108,7 @@ pub(crate) struct View<'a> {
     works: BTreeMap<String, Work>,
     faults: Vec<Diagnostic>,
     histories: BTreeMap<String, CardHistory>,
+    goals: BTreeSet<Stem>,
 }
 
 impl<'a> View<'a> {
@@ -126,6 +127,7 @@ impl<'a> View<'a> {
         }
         View {
             // Without records only what was run last is missing.
+            goals: selection.chain.goals().into_iter().collect(),
             histories: Local::read(&project.root.join(".mikado")).unwrap_or_default(),
             selection,
             works,
@@ -143,7 +145,31 @@ impl<'a> View<'a> {
     }
 
     fn kind(&self, card: &Card) -> Option<Kind> {
-        self.works.get(card.stem.as_str()).map(|work| work.kind)
+        self.kind_of(&card.stem)
+    }
+
+    /// The kind of work of a card; `None` where its runner is at fault.
+    pub(crate) fn kind_of(&self, stem: &Stem) -> Option<Kind> {
+        self.works.get(stem.as_str()).map(|work| work.kind)
+    }
+
+    /// The work of a card.
+    pub(crate) fn work_of(&self, stem: &Stem) -> Option<&Work> {
+        self.works.get(stem.as_str())
+    }
+
+    /// What a person does for a card, from its text.
+    pub(crate) fn steps_of(&self, stem: &Stem) -> Vec<String> {
+        let Some(card) = self.selection.deck.card(stem) else {
+            return Vec::new();
+        };
+        let body = card.body(&self.selection.project.config.headings());
+        body.steps.into_iter().map(|item| item.text).collect()
+    }
+
+    /// The last run of a card in this work tree.
+    pub(crate) fn last_run(&self, stem: &Stem) -> Option<&CardRun> {
+        self.histories.get(stem.as_str())?.last()
     }
 
     /// The object of a card, as `list --format json` has it.
@@ -151,7 +177,6 @@ impl<'a> View<'a> {
         let chain = &self.selection.chain;
         let stem = &card.stem;
         let state = chain.state(stem);
-        let is_open = matches!(state, State::Ready | State::Blocked);
         let work = self.works.get(stem.as_str());
         let last = self
             .histories
@@ -182,7 +207,7 @@ impl<'a> View<'a> {
             "branch": card.branch(),
             "kind": self.kind(card),
             "state": state,
-            "goal": is_open && chain.goals().contains(stem),
+            "goal": self.goals.contains(stem),
             "requires": card.requires().iter().map(|r| &r.text).collect::<Vec<_>>(),
             "requiredBy": chain.dependents(stem),
             "blockedBy": chain.blocked_by(stem),

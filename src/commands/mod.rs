@@ -2,11 +2,15 @@
 //! and what it does.
 
 pub mod artifact;
+pub mod blocked;
 pub mod check;
+pub mod complete;
+pub mod graph;
 pub mod list;
 pub mod lock;
 pub mod log;
 pub mod plan;
 pub mod run;
 pub(crate) mod selection;
+pub mod show;
 pub mod store;

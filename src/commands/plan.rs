@@ -34,11 +34,11 @@ pub struct PlanArgs {
 }
 
 /// What `run` would do with a card.
-struct Foreseen {
+pub(crate) struct Foreseen {
     /// One word.
-    verb: &'static str,
+    pub(crate) verb: &'static str,
     /// Why, for people.
-    why: Vec<String>,
+    pub(crate) why: Vec<String>,
 }
 
 /// Carries `plan` out.
@@ -99,7 +99,9 @@ fn as_json(out: &mut dyn Write, rows: &[(&PlannedCard, Foreseen)]) -> io::Result
     writeln!(out, "{object}")
 }
 
-fn foresee(
+/// What `run` would do with `card`, whose prerequisites were looked at before;
+/// `artifacts` learns what is known.
+pub(crate) fn foresee(
     card: &PlannedCard,
     workspace: &Workspace,
     artifacts: &mut BTreeMap<Stem, Digest>,

@@ -88,6 +88,19 @@ impl Selection {
         find::card(&self.deck, name).map_err(|e| Error::usage(e.to_string(), e.help()))
     }
 
+    /// The card with exactly this stem or alias: what writes takes no guess.
+    pub(crate) fn find_exactly(&self, name: &str) -> Result<Stem, Error> {
+        let found = self.find(name)?;
+        let is_exact = found.as_str() == name || self.chain.resolve(name).as_ref() == Some(&found);
+        match is_exact {
+            true => Ok(found),
+            false => Err(Error::usage(
+                format!("no card is called exactly `{name}`"),
+                format!("write its whole stem: `{found}`"),
+            )),
+        }
+    }
+
     /// How completion is written here.
     pub(crate) fn completion(&self) -> Completion {
         self.project.config.completion(&self.deck)

@@ -52,7 +52,9 @@ impl Report for ProgressReport {
                 ) {
                     bar.set_style(style);
                 }
-                self.total = Some(self.all.add(bar));
+                let bar = self.all.add(bar);
+                bar.enable_steady_tick(TICK);
+                self.total = Some(bar);
             }
             Event::CardStarted { card, expected, .. } => {
                 let bar = ProgressBar::new_spinner();

@@ -128,10 +128,10 @@ pub struct Lister {
 /// What git says of a folder.
 #[derive(Debug, Default)]
 struct GitFolder {
-    /// Whether the ignore files of the folders around it count: it lies in a
-    /// work tree that does not itself ignore it. A source that was fetched into
-    /// an ignored folder is a tree of its own.
-    parents: bool,
+    /// Whether ignore files count: it lies in a work tree that does not itself
+    /// ignore it. In a tree without git, and in one that was fetched into an
+    /// ignored folder, every file is there on purpose.
+    rules: bool,
     /// Files that git tracks although its ignore files name them.
     tracked: Vec<String>,
 }
@@ -228,11 +228,10 @@ impl Lister {
             .hidden(false)
             .ignore(false)
             .git_global(false)
-            .git_ignore(true)
-            .git_exclude(true)
-            // A tree without its `.git` must give the same files as with it.
-            .require_git(false)
-            .parents(git.parents)
+            .git_ignore(git.rules)
+            .git_exclude(git.rules)
+            .require_git(true)
+            .parents(git.rules)
             .follow_links(false)
             .filter_entry(move |entry| {
                 let name = entry.file_name();
@@ -395,7 +394,7 @@ fn git_folder(folder: &Path) -> GitFolder {
         .split(|byte| *byte == 0)
         .filter_map(|name| std::str::from_utf8(name).ok());
     GitFolder {
-        parents: true,
+        rules: true,
         tracked: names
             .filter(|name| !name.is_empty())
             .map(str::to_owned)
@@ -445,8 +444,18 @@ mod tests {
     fn ignored_files_are_inputs_only_by_name() {
         let dir = tree(&["a.txt", "b.txt"]);
         fs::write(dir.path().join(".gitignore"), "b.txt\n").unwrap();
+        assert_eq!(names(dir.path(), &["*.txt"]).unwrap(), ["a.txt", "b.txt"]);
+        git(dir.path(), &["init", "-q"]);
         assert_eq!(names(dir.path(), &["*.txt"]).unwrap(), ["a.txt"]);
         assert_eq!(names(dir.path(), &["b.txt"]).unwrap(), ["b.txt"]);
+    }
+
+    fn git(folder: &Path, arguments: &[&str]) {
+        let mut git = Command::new("git");
+        git.arg("-C")
+            .arg(folder)
+            .args(["-c", "user.name=a", "-c", "user.email=a@b"]);
+        assert!(git.args(arguments).status().unwrap().success());
     }
 
     #[test]
@@ -454,17 +463,19 @@ mod tests {
         let dir = tree(&["kept/a.txt", "store/source/a.txt", "store/source/b.txt"]);
         fs::write(dir.path().join(".gitignore"), "store\n*.txt\n").unwrap();
         fs::write(dir.path().join("store/source/.gitignore"), "b.txt\n").unwrap();
-        let init = Command::new("git")
-            .arg("-C")
-            .arg(dir.path())
-            .args(["init", "-q"])
-            .status();
-        assert!(init.unwrap().success());
-        assert_eq!(
-            names(&dir.path().join("store/source"), &["*.txt"]).unwrap(),
-            ["a.txt"]
-        );
+        git(dir.path(), &["init", "-q"]);
+        let source = dir.path().join("store/source");
+        assert_eq!(names(&source, &["*.txt"]).unwrap(), ["a.txt", "b.txt"]);
         assert!(names(&dir.path().join("kept"), &["*.txt"]).is_err());
+    }
+
+    #[test]
+    fn a_tracked_file_is_an_input_although_it_is_ignored() {
+        let dir = tree(&["lib/a.py", "lib/b.py"]);
+        fs::write(dir.path().join(".gitignore"), "lib/\n").unwrap();
+        git(dir.path(), &["init", "-q"]);
+        git(dir.path(), &["add", "-f", "lib/a.py"]);
+        assert_eq!(names(dir.path(), &["**/*.py"]).unwrap(), ["lib/a.py"]);
     }
 
     #[test]

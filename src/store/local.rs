@@ -53,6 +53,9 @@ pub struct CardRun {
     /// Why it failed; a run without this succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+    /// Why the card was marked complete although it had not passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub marked_because: Option<String>,
     /// Whether nothing was executed: the store had the result.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hit: bool,

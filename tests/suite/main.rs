@@ -10,3 +10,4 @@ mod chain;
 mod foreign;
 mod process;
 mod support;
+mod view;

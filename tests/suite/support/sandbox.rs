@@ -248,6 +248,18 @@ impl Ran {
         self
     }
 
+    /// Asserts that some text is in neither output.
+    #[track_caller]
+    pub fn says_nothing_of(self, text: &str) -> Self {
+        let all = self.all();
+        assert!(
+            !all.contains(text),
+            "{text:?} in mikado {}\n{all}",
+            self.what
+        );
+        self
+    }
+
     /// The lines of standard output as JSON objects.
     pub fn json_lines(&self) -> Vec<serde_json::Value> {
         let text = String::from_utf8_lossy(&self.output.stdout);

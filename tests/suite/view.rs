@@ -1,0 +1,243 @@
+//! The commands that show and edit the plan.
+
+use snapbox::str;
+
+use crate::support::sandbox::Sandbox;
+
+fn plan() -> Sandbox {
+    Sandbox::new()
+        .runner("touch", "steps: ['touch made']\nverify: ['test -e made']")
+        .runner("fail", "steps: ['echo it broke; exit 3']")
+        .card_with(
+            "wall",
+            "title: Build the wall\nstatus: active\nrequires: [bricks, mortar]",
+            "",
+        )
+        .card_with(
+            "bricks",
+            "title: Bring bricks\nstatus: active",
+            "## Steps\n\n1. Order them.\n2. Carry them.\n",
+        )
+        .card(
+            "mortar",
+            "title: Mix mortar\nstatus: active\nrunner: touch\nrequires: [water]",
+        )
+        .card("water", "title: Water\nstatus: complete")
+        .file("cards/about.md", "# About\n")
+}
+
+#[test]
+fn list_shows_open_cards_and_their_states() {
+    plan().mikado("list").exits(0).prints(str![[r#"
+ready      hand    bricks  Bring bricks
+ready      command mortar  Mix mortar
+blocked    hand    wall    Build the wall
+
+"#]]);
+    plan().mikado("list --all").exits(0).prints(str![[r#"
+page               about   About
+ready      hand    bricks  Bring bricks
+ready      command mortar  Mix mortar
+blocked    hand    wall    Build the wall
+complete   hand    water   Water
+
+"#]]);
+}
+
+#[test]
+fn list_as_json_has_the_documented_shape() {
+    let list = plan().mikado("list --format json").exits(0).json();
+    let wall = list["cards"]
+        .as_array()
+        .expect("cards")
+        .iter()
+        .find(|card| card["stem"] == "wall");
+    let wall = wall.expect("the wall");
+    let keys: Vec<&String> = wall.as_object().expect("an object").keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "stem",
+            "title",
+            "path",
+            "page",
+            "status",
+            "branch",
+            "kind",
+            "state",
+            "goal",
+            "requires",
+            "requiredBy",
+            "blockedBy",
+            "unknown",
+            "leaves",
+            "runner",
+            "waits",
+            "stuck",
+            "lastRun"
+        ]
+    );
+    assert_eq!(wall["goal"], true);
+    assert_eq!(wall["branch"], serde_json::Value::Null);
+    assert_eq!(wall["leaves"], serde_json::json!(["bricks", "mortar"]));
+}
+
+#[test]
+fn blocked_says_what_holds_things_up() {
+    let sandbox = plan().runner("touch", "steps: ['echo it broke; exit 3']");
+    sandbox.mikado("run mortar").exits(1);
+    sandbox.mikado("blocked").exits(0).prints(str![[r#"
+stuck    mortar  Mix mortar
+           `the command` exited with 3
+         | it broke
+           log: .mikado/logs/mortar.log; try again: mikado run mortar
+by hand  bricks  Bring bricks
+           1. Order them.
+           2. Carry them.
+           when it is done: mikado complete bricks
+blocked  wall  by `bricks` and `mortar`
+
+"#]]);
+}
+
+#[test]
+fn next_chooses_one_leaf_and_says_why() {
+    plan().mikado("next").exits(0).prints(str![[r#"
+bricks  Bring bricks
+  it lies on the longest way to a goal (1 step), and 1 card waits for it
+  1. Order them.
+  2. Carry them.
+  read it: mikado show bricks
+  then: mikado complete bricks
+
+"#]]);
+    let next = plan().mikado("next --format json").exits(0).json();
+    assert_eq!(next["commands"]["run"], serde_json::Value::Null);
+    assert_eq!(next["frees"], serde_json::json!(["wall"]));
+}
+
+#[test]
+fn completing_refuses_what_is_not_shown_to_be_done() {
+    let sandbox = plan();
+    sandbox.mikado("complete wall").exits(2).warns(str![[r#"
+error: `wall` requires `bricks` and `mortar`, which are not complete
+help: `mikado complete wall --force --reason TEXT` marks it all the same
+
+"#]]);
+    sandbox
+        .mikado("complete mortar")
+        .exits(2)
+        .says("has never passed in this work tree");
+    sandbox
+        .mikado("complete bri")
+        .exits(2)
+        .says("write its whole stem: `bricks`");
+    sandbox.mikado("complete bricks").exits(0).prints(str![[r#"
+bricks is complete
+
+"#]]);
+    sandbox
+        .mikado("complete bricks")
+        .exits(0)
+        .says("bricks is complete already");
+    sandbox.mikado("run mortar").exits(0);
+    sandbox.mikado("complete wall").exits(0);
+    sandbox
+        .mikado("reopen bricks")
+        .exits(0)
+        .says("bricks is open\n");
+    sandbox.mikado("reopen wall").exits(0);
+    sandbox
+        .mikado("complete bricks")
+        .exits(0)
+        .says("now ready: `wall`");
+    sandbox
+        .mikado("reopen bricks")
+        .exits(0)
+        .says("now blocked: `wall`");
+    let sandbox = plan();
+    sandbox
+        .mikado("complete mortar --force --reason 'done elsewhere'")
+        .exits(0);
+    sandbox
+        .mikado("why mortar")
+        .exits(0)
+        .says("it was marked by hand: done elsewhere");
+}
+
+#[test]
+fn show_prints_the_text_byte_for_byte() {
+    let text = "---\r\ntitle: Odd\r\nstatus: active\r\n---\r\nSee [[other|that]] and `x`.  \r\n";
+    let sandbox = Sandbox::new().file("cards/odd.md", text);
+    let ran = sandbox.mikado("show odd --text").exits(0);
+    assert_eq!(ran.stdout(), text);
+    sandbox
+        .mikado("show odd")
+        .exits(0)
+        .says("odd: ready, hand")
+        .says("[[other|that]]");
+}
+
+#[test]
+fn graph_is_drawn_in_a_stable_order() {
+    plan().mikado("graph").exits(0).prints(str![[r#"
+  1 ready      bricks
+    complete   water
+  2 ready      mortar
+                 <- water
+  3 blocked    wall (goal)
+                 <- bricks, mortar
+
+"#]]);
+    plan()
+        .mikado("graph --open --format mermaid")
+        .exits(0)
+        .says("  c_bricks --> c_wall\n")
+        .says_nothing_of("water");
+    plan()
+        .mikado("graph --format dot")
+        .exits(0)
+        .says("  \"water\" -> \"mortar\"\n");
+    let json = plan().mikado("graph --format json").exits(0).json();
+    assert_eq!(json["requires"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn check_finds_faults_and_annotates_them() {
+    let sandbox = plan().card("lost", "status: active\nrequires: [mortr]");
+    sandbox
+        .mikado("check")
+        .exits(3)
+        .says("did you mean `mortar`?")
+        .says("cards/lost.md:3:12");
+    sandbox
+        .mikado("check --format github")
+        .exits(3)
+        .says("::error file=cards/lost.md,line=3,col=12::`lost` requires `mortr`, which names no card%0Adid you mean `mortar`?");
+    plan().mikado("check").exits(0);
+}
+
+#[test]
+fn a_deep_and_a_wide_plan_are_read() {
+    let sandbox = Sandbox::new();
+    for number in 0..5_000 {
+        let requires = match number {
+            0 => String::new(),
+            n => format!("requires: [c{}]\n", n - 1),
+        };
+        sandbox.write(
+            &format!("cards/c{number}.md"),
+            &format!("---\nstatus: active\n{requires}---\n"),
+        );
+    }
+    let list = sandbox.mikado("list --ready --format json").exits(0).json();
+    assert_eq!(list["cards"].as_array().map(Vec::len), Some(1));
+    sandbox
+        .mikado("next")
+        .exits(0)
+        .says("(4999 steps), and 4999 cards wait for it");
+    sandbox
+        .mikado("blocked c4999")
+        .exits(0)
+        .says("blocked  c4999  by `c0`");
+}
