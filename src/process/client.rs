@@ -11,6 +11,7 @@ use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as Socket;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -109,6 +110,7 @@ impl Keeper {
     pub fn start_with(program: &Path) -> io::Result<Keeper> {
         let (control, theirs) = Socket::pair()?;
         let process = Command::new(program)
+            .arg0("mikado")
             .arg(keeper::ARGUMENT)
             .env_clear()
             .stdin(OwnedFd::from(theirs))

@@ -8,10 +8,10 @@
 //! reaper into the log, not straight into the file: a program that opens
 //! `/dev/stderr` anew would truncate a file, and secrets are masked on the way.
 //!
-//! The rule for what the leader leaves behind: processes that are still there
-//! when it ends have `SETTLE` to end by themselves (a `tee` that writes its
-//! last lines), then they are killed. After a request to terminate they have
-//! until the request to kill. When the engine is gone all is killed at once.
+//! The rule for what the leader leaves behind: while a process still holds the
+//! output, it has `SETTLE` to end by itself (a `tee` that writes its last
+//! lines); without output, or after that, all is killed. After a request to
+//! terminate they have until the request to kill. When the engine is gone all is killed at once.
 //! What can't be killed (a process of another user, or one that hangs in the
 //! kernel) is given up after `GIVE_UP`; the reaper takes nothing new then.
 
@@ -31,7 +31,7 @@ use super::sys::{self, Namespaces, Plan, Stack, Waited};
 use super::wire::{Ending, Finished, Request, Start, read_body};
 use super::{family, pass, rules};
 
-const SETTLE: Duration = Duration::from_millis(200);
+const SETTLE: Duration = Duration::from_secs(1);
 const GIVE_UP: Duration = Duration::from_secs(5);
 const CHUNK: usize = 64 * 1024;
 
@@ -109,6 +109,12 @@ enum Phase {
     Killing(Instant),
 }
 
+impl Phase {
+    fn is_killing(self) -> bool {
+        matches!(self, Phase::Killing(_))
+    }
+}
+
 /// One execution.
 struct Run<'a> {
     socket: &'a UnixStream,
@@ -119,6 +125,8 @@ struct Run<'a> {
     phase: Phase,
     began: Instant,
     finished: Finished,
+    /// Whether the engine asked for its end.
+    asked: bool,
     engine_gone: bool,
 }
 
@@ -171,6 +179,7 @@ impl<'a> Run<'a> {
                 output_error: 0,
                 reusable: true,
             },
+            asked: false,
             engine_gone: false,
         })
     }
@@ -208,8 +217,7 @@ impl<'a> Run<'a> {
                     Ok(code) => Ending::Code(code),
                     Err(signal) => Ending::Signal(signal),
                 };
-            } else if matches!(self.phase, Phase::Killing(_)) && ended.status == Err(libc::SIGKILL)
-            {
+            } else if self.phase.is_killing() && !self.asked && ended.status == Err(libc::SIGKILL) {
                 self.finished.strays += 1;
             }
         }
@@ -218,10 +226,13 @@ impl<'a> Run<'a> {
     /// Goes to the next phase if it is time.
     fn advance(&mut self) {
         let now = Instant::now();
-        match self.phase {
-            Phase::Running if self.leader.is_none() => self.phase = Phase::Settling(now + SETTLE),
-            Phase::Settling(until) if now >= until => self.phase = Phase::Killing(now + GIVE_UP),
-            _ => {}
+        if self.phase == Phase::Running && self.leader.is_none() {
+            self.phase = Phase::Settling(now + SETTLE);
+        }
+        if let Phase::Settling(until) = self.phase
+            && (now >= until || self.log.pipe.is_none())
+        {
+            self.phase = Phase::Killing(now + GIVE_UP);
         }
         if let Phase::Killing(until) = self.phase {
             if let Some(leader) = self.leader {
@@ -258,9 +269,10 @@ impl<'a> Run<'a> {
 
     fn obey(&mut self) {
         let request = read_body(self.socket, [0; 4], 0).and_then(|body| Request::decode(&body));
+        self.asked = true;
         match request {
             Ok(Request::Terminate) => {
-                if !matches!(self.phase, Phase::Killing(_)) {
+                if !self.phase.is_killing() {
                     self.phase = Phase::Terminating;
                 }
                 family::terminate(self.leader);

@@ -315,8 +315,9 @@ fn the_cost_of_the_whole_family_is_reported() {
 #[test]
 fn a_timeout_terminates_and_the_grace_kills() {
     let bench = Bench::new();
+    bench.fifo("hold");
     let ready = bench.fifo("ready");
-    let script = "trap 'echo ignored' TERM; echo ready > ready; while :; do read -t 1000 < <(sleep 1000) || :; done";
+    let script = "exec 4<> hold; trap 'echo ignored' TERM; echo ready > ready; while :; do read -t 0.1 -u 4 || :; done";
     let execution = Execution {
         timeout: Some(Duration::from_secs(1200)),
         ..bench.shell(script)
@@ -343,9 +344,9 @@ fn a_timeout_terminates_and_the_grace_kills() {
 #[test]
 fn a_polite_program_ends_within_the_grace() {
     let bench = Bench::new();
+    bench.fifo("hold");
     let ready = bench.fifo("ready");
-    let script =
-        "trap 'echo cleaning; exit 3' TERM; echo ready > ready; read -t 1000 < <(sleep 1000)";
+    let script = "exec 4<> hold; trap 'echo cleaning; exit 3' TERM; echo ready > ready; while :; do read -t 0.1 -u 4 || :; done";
     block_on(async {
         let keeper = keeper();
         let running = keeper.execute(bench.shell(script)).await;
@@ -359,10 +360,10 @@ fn a_polite_program_ends_within_the_grace() {
 #[test]
 fn what_a_terminated_leader_leaves_has_the_grace_as_well() {
     let bench = Bench::new();
+    bench.fifo("hold");
     let ready = bench.fifo("ready");
     // The shell dies of the signal at once; its daemon, in a session of its own, needs longer.
-    let daemon =
-        "trap 'sleep 0.5; echo saved' TERM; echo ready > ready; read -t 1000 < <(sleep 1000)";
+    let daemon = "exec 4<> hold; trap 'sleep 0.5; echo saved; exit' TERM; echo ready > ready; while :; do read -t 0.1 -u 4 || :; done";
     let script = format!("setsid bash -c \"{daemon}\" & sleep 1000");
     block_on(async {
         let keeper = keeper();
@@ -376,7 +377,7 @@ fn what_a_terminated_leader_leaves_has_the_grace_as_well() {
 
 /// Forks twice, with a session in between, so that nothing connects it to its maker.
 const DAEMON: &str =
-    "(setsid bash -c '(exec setsid sleep 1000 > alive) & echo > started' &) ; read < started";
+    "(setsid bash -c 'exec 3> alive; setsid sleep 1000 & echo > started' &) ; read < started";
 
 #[test]
 fn a_daemon_is_killed_when_its_maker_ends() {
@@ -396,6 +397,15 @@ fn what_ends_by_itself_soon_is_no_stray() {
     let outcome = run(bench.shell("exec > >(sleep 0.05; sed s/^/-/); echo last words"));
     assert_eq!((outcome.exit, outcome.strays), (Exit::Code(0), 0));
     assert_eq!(bench.log(), "-last words\n");
+}
+
+#[test]
+fn a_daemon_without_output_is_not_waited_for() {
+    let bench = Bench::new();
+    let begun = Instant::now();
+    let outcome = run(bench.shell("setsid sleep 1000 > /dev/null 2>&1 & exit 6"));
+    assert_eq!((outcome.exit, outcome.strays), (Exit::Code(6), 1));
+    assert!(begun.elapsed() < Duration::from_secs(100));
 }
 
 #[test]
@@ -778,8 +788,20 @@ fn all_of_it_works_for_a_user_who_is_not_root() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let (tests, program) = (folder.path().join("tests"), folder.path().join("mikado"));
-    fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
-    fs::copy(self::program(), &program).unwrap();
+    // By `cp`: a file that this process wrote stays busy while another thread's child has not executed yet.
+    for (from, to) in [
+        (std::env::current_exe().unwrap(), &tests),
+        (self::program(), &program),
+    ] {
+        assert!(
+            Command::new("cp")
+                .arg(from)
+                .arg(to)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&tests)
