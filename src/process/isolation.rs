@@ -8,6 +8,7 @@
 //! and removing are. `rules` makes a kernel's ruleset of this.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The system's folders that every execution may read and execute from.
 const SYSTEM: [&str; 13] = [
@@ -27,7 +28,7 @@ const SYSTEM: [&str; 13] = [
 ];
 
 /// The devices that every execution may write.
-const DEVICES: [&str; 8] = [
+const DEVICES: [&str; 7] = [
     "/dev/null",
     "/dev/zero",
     "/dev/full",
@@ -35,7 +36,6 @@ const DEVICES: [&str; 8] = [
     "/dev/urandom",
     "/dev/tty",
     "/dev/shm",
-    "/dev/fd",
 ];
 
 /// What a program with network needs to resolve names: links of `/etc` that lead out of it, and sockets.
@@ -96,9 +96,11 @@ impl Isolation {
 
     /// The system's folders and devices alone.
     pub fn of_system() -> Isolation {
+        static LISTS: OnceLock<[Vec<PathBuf>; 2]> = OnceLock::new();
+        let [read, write] = LISTS.get_or_init(|| [needed(&SYSTEM), needed(&DEVICES)]);
         Isolation {
-            read: SYSTEM.map(PathBuf::from).into(),
-            write: DEVICES.map(PathBuf::from).into(),
+            read: read.clone(),
+            write: write.clone(),
             ..Isolation::default()
         }
     }
@@ -118,6 +120,21 @@ impl Isolation {
         self.read.extend(readable.iter().cloned());
         self
     }
+}
+
+/// Those that are there, without those that lie in another: each rule costs an execution some microseconds, and
+/// `/bin` is mostly a link into `/usr`.
+fn needed(paths: &[&str]) -> Vec<PathBuf> {
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for path in paths
+        .iter()
+        .filter_map(|path| Path::new(path).canonicalize().ok())
+    {
+        if !kept.iter().any(|kept| path.starts_with(kept)) {
+            kept.push(path);
+        }
+    }
+    kept
 }
 
 /// Where a link of `/etc` leads, if out of it.
@@ -152,6 +169,12 @@ mod tests {
             ["/r/work", "/r/out", "/r/tmp", "/r/home", "/cache/go"].map(Path::new)
         );
         assert!(!isolation.network && !isolation.private_network);
+    }
+
+    #[test]
+    fn a_link_into_a_listed_folder_is_not_listed() {
+        let listed = needed(&["/proc/self/root/usr", "/usr", "/usr/bin", "/no/such/folder"]);
+        assert_eq!(listed, [Path::new("/usr")]);
     }
 
     #[test]

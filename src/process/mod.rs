@@ -18,6 +18,7 @@ mod mask;
 mod outcome;
 mod pass;
 mod reaper;
+#[cfg_attr(not(target_os = "linux"), path = "no_rules.rs")]
 mod rules;
 mod sys;
 mod user_settings;

@@ -15,6 +15,7 @@
 //! What can't be killed (a process of another user, or one that hangs in the
 //! kernel) is given up after `GIVE_UP`; the reaper takes nothing new then.
 
+use std::cell::OnceCell;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
@@ -27,9 +28,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::mask::Mask;
 use super::outcome::Stage;
+use super::rules::Rules;
 use super::sys::{self, Namespaces, Plan, Stack, Waited};
 use super::wire::{Ending, Finished, Request, Start, read_body};
-use super::{family, pass, rules};
+use super::{family, pass};
 
 const SETTLE: Duration = Duration::from_secs(1);
 const GIVE_UP: Duration = Duration::from_secs(5);
@@ -66,7 +68,10 @@ impl AsFd for EndedChildren {
 /// Serves the engine on `socket` until it closes.
 pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
     let mut ended = EndedChildren::watch()?;
-    let mut stack = Stack::new();
+    let mut tools = Tools {
+        stack: Stack::new(),
+        rules: OnceCell::new(),
+    };
     loop {
         let mut header = [0; 4];
         let (count, output) = pass::receive(socket, &mut header)?;
@@ -79,7 +84,7 @@ pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
             continue;
         };
         let output = output.ok_or(ErrorKind::InvalidData)?;
-        let finished = match Run::start(socket, &mut ended, &mut stack, &start, output) {
+        let finished = match Run::start(socket, &mut ended, &mut tools, &start, output) {
             Ok(run) => run.watch(),
             Err((stage, error)) => Finished::not_started(stage, error, true),
         };
@@ -94,6 +99,13 @@ pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
             return Ok(());
         }
     }
+}
+
+/// What a reaper keeps from one execution to the next.
+struct Tools {
+    stack: Stack,
+    /// Made for the first execution that is isolated.
+    rules: OnceCell<Rules>,
 }
 
 /// What is being waited for.
@@ -134,7 +146,7 @@ impl<'a> Run<'a> {
     fn start(
         socket: &'a UnixStream,
         ended: &'a mut EndedChildren,
-        stack: &mut Stack,
+        tools: &mut Tools,
         start: &Start,
         output: OwnedFd,
     ) -> Result<Run<'a>, (Stage, i32)> {
@@ -142,9 +154,11 @@ impl<'a> Run<'a> {
             Log::new(output, &start.mask).map_err(|error| (Stage::Output, number(&error)))?;
         let ruleset = match &start.isolation {
             None => None,
-            Some(isolation) => {
-                rules::ruleset(isolation).map_err(|_| (Stage::Isolate, libc::EINVAL))?
-            }
+            Some(isolation) => tools
+                .rules
+                .get_or_init(Rules::new)
+                .ruleset(isolation)
+                .map_err(|_| (Stage::Isolate, libc::EINVAL))?,
         };
         let namespaces = start
             .isolation
@@ -161,7 +175,7 @@ impl<'a> Run<'a> {
             ruleset: ruleset.as_ref().map(AsFd::as_fd),
             namespaces: namespaces.as_ref(),
         };
-        let leader = sys::spawn(&plan, stack)?;
+        let leader = sys::spawn(&plan, &mut tools.stack)?;
         Ok(Run {
             socket,
             ended,

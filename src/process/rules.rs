@@ -2,52 +2,83 @@
 //!
 //! The rules are made in the reaper, before the child: opening paths and
 //! building the set allocate, which the child must not. They hold for inodes,
-//! so a bind mount made later does not change them. Everything is best
-//! effort: what this kernel's version does not know is left out, and without
-//! Landlock there is no ruleset at all. `kernel` says what there is.
+//! so a bind mount made later does not change them. The system's folders are
+//! opened once and kept; others may be another folder the next time. All is
+//! best effort: what this kernel's version does not know is left out, and
+//! without Landlock there is no ruleset at all. `kernel` says what there is.
 
-use std::os::fd::OwnedFd;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, Ruleset, RulesetAttr, RulesetCreated,
+    RulesetCreatedAttr, RulesetError, Scope, path_beneath_rules,
+};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 
 use super::isolation::Isolation;
 
-/// The ruleset of an isolation; `None` where the kernel has no Landlock.
-#[cfg(target_os = "linux")]
-pub(super) fn ruleset(isolation: &Isolation) -> Result<Option<OwnedFd>, landlock::RulesetError> {
-    use landlock::{
-        ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
-        path_beneath_rules,
-    };
+const NEWEST: ABI = ABI::V10;
 
-    let newest = ABI::V10;
-    let everything = AccessFs::from_all(newest) & !AccessFs::ResolveUnix;
-    // With ResolveUnix handled, a socket that a step made itself is found by the rules for what it may write.
-    let mut ruleset = Ruleset::default()
-        .handle_access(AccessFs::from_all(newest))?
-        .scope(Scope::Signal)?;
-    if !isolation.network {
-        ruleset = ruleset
-            .handle_access(AccessNet::from_all(newest))?
-            .scope(Scope::AbstractUnixSocket)?;
-    }
-    let created = ruleset
-        .create()?
-        .add_rules(path_beneath_rules(
-            &isolation.read,
-            AccessFs::from_read(newest),
-        ))?
-        .add_rules(path_beneath_rules(
-            &isolation.write,
-            everything | AccessFs::ResolveUnix,
-        ))?
-        .add_rules(path_beneath_rules(
-            &isolation.sockets,
-            AccessFs::ResolveUnix,
-        ))?;
-    Ok(created.into())
+/// What makes rulesets.
+pub(super) struct Rules {
+    /// Which files those of `Isolation::of_system` are; false for what is no folder.
+    system: BTreeMap<PathBuf, (OwnedFd, bool)>,
 }
 
-/// Without Landlock there is never a ruleset.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn ruleset(_isolation: &Isolation) -> Result<Option<OwnedFd>, std::io::Error> {
-    Ok(None)
+impl Rules {
+    pub(super) fn new() -> Rules {
+        let Isolation { read, write, .. } = Isolation::of_system();
+        let opened = read.into_iter().chain(write).filter_map(|path| {
+            let fd = open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+            let folder = FileType::from_raw_mode(fstat(&fd).ok()?.st_mode).is_dir();
+            Some((path, (fd, folder)))
+        });
+        Rules {
+            system: opened.collect(),
+        }
+    }
+
+    /// The ruleset of an isolation; `None` where the kernel has no Landlock.
+    pub(super) fn ruleset(&self, isolation: &Isolation) -> Result<Option<OwnedFd>, RulesetError> {
+        let mut ruleset = Ruleset::default()
+            .handle_access(AccessFs::from_all(NEWEST))?
+            .scope(Scope::Signal)?;
+        if !isolation.network {
+            ruleset = ruleset
+                .handle_access(AccessNet::from_all(NEWEST))?
+                .scope(Scope::AbstractUnixSocket)?;
+        }
+        let mut created = ruleset.create()?;
+        for (paths, access) in [
+            (&isolation.read, AccessFs::from_read(NEWEST)),
+            // With sockets on disk, so that a step reaches those that it made itself.
+            (&isolation.write, AccessFs::from_all(NEWEST)),
+            (&isolation.sockets, AccessFs::ResolveUnix.into()),
+        ] {
+            created = self.allow(created, paths, access)?;
+        }
+        Ok(created.into())
+    }
+
+    fn allow(
+        &self,
+        mut created: RulesetCreated,
+        paths: &[PathBuf],
+        access: BitFlags<AccessFs>,
+    ) -> Result<RulesetCreated, RulesetError> {
+        for path in paths {
+            created = match self.system.get(path) {
+                Some((fd, folder)) => {
+                    let file = AccessFs::from_file(NEWEST);
+                    let access = if *folder { access } else { access & file };
+                    let fd: BorrowedFd<'_> = fd.as_fd();
+                    created.add_rule(PathBeneath::new(fd, access))?
+                }
+                None => created.add_rules(path_beneath_rules([path], access))?,
+            };
+        }
+        Ok(created)
+    }
 }
