@@ -16,6 +16,7 @@ pub mod keeper;
 mod kernel;
 mod mask;
 mod outcome;
+mod output;
 mod pass;
 mod reaper;
 #[cfg_attr(not(target_os = "linux"), path = "no_rules.rs")]
