@@ -21,6 +21,7 @@ mod pass;
 mod reaper;
 #[cfg_attr(not(target_os = "linux"), path = "no_rules.rs")]
 mod rules;
+mod secrets;
 mod sys;
 mod user_settings;
 mod wire;

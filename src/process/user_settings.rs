@@ -1,302 +1,415 @@
-//! What a fetch gets of the user's own registry settings.
+//! The user's own settings for package registries, for a fetch.
 //!
-//! Variables are passed on, files are read in place: they reach the process and
-//! never a key, a log or a record. Credentials found in either are collected so
-//! that they can be masked in the log.
+//! A fetch has a HOME of its own, so the tools in it would miss the user's
+//! mirrors, proxies, certificates and credentials. The variables that carry
+//! them are passed through; the files of npm, pip, uv, Go, git and netrc are
+//! read in place, by the variable that names them. What is secret in all of
+//! that is collected, so that logs are masked. None of it may reach a key, a
+//! record or an event: it goes from here to the process and nowhere else.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::SHORTEST_SECRET;
+use super::secrets::Findings;
 
-/// Variables that are passed on by their name.
-const NAMES: [&str; 17] = [
-    "ALL_PROXY",
-    "CARGO_HTTP_CAINFO",
-    "CURL_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "GOAUTH",
-    "GOINSECURE",
-    "GONOPROXY",
-    "GONOSUMDB",
-    "GOPRIVATE",
+/// Variables that are passed through, in either case.
+const VARIABLES: [&str; 20] = [
     "GOPROXY",
+    "GONOSUMDB",
+    "GONOSUMCHECK",
+    "GOPRIVATE",
+    "GONOPROXY",
     "GOSUMDB",
-    "HTTPS_PROXY",
+    "GOINSECURE",
+    "GOAUTH",
     "HTTP_PROXY",
-    "NODE_EXTRA_CA_CERTS",
+    "HTTPS_PROXY",
     "NO_PROXY",
-    "REQUESTS_CA_BUNDLE",
+    "ALL_PROXY",
     "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "CARGO_HTTP_CAINFO",
 ];
 
-/// A variable that is a folder of certificates, passed on as well.
-const CERTIFICATES: &str = "SSL_CERT_DIR";
+/// Families of variables that are passed through, in either case.
+const FAMILIES: [&str; 3] = ["PIP_", "UV_", "NPM_CONFIG_"];
 
-/// Beginnings of the names of variables that are passed on.
-const BEGINNINGS: [&str; 3] = ["NPM_CONFIG_", "PIP_", "UV_"];
+/// The ends of the names in those families that say where to write, or what to write for: in the user's own folders
+/// a fetch may not write, and its tools choose for themselves.
+const PLACES: [&str; 16] = [
+    "CACHE",
+    "CACHE_DIR",
+    "PREFIX",
+    "TARGET",
+    "PIP_USER",
+    "PIP_ROOT",
+    "PIP_SRC",
+    "PIP_LOG",
+    "BUILD_TRACKER",
+    "_BIN_DIR",
+    "INSTALL_DIR",
+    "TOOL_DIR",
+    "ENVIRONMENT",
+    "GLOBALCONFIG",
+    "INIT_MODULE",
+    "UV_WORKING_DIR",
+];
 
-/// For each client the variable that names its settings file, and where below
-/// the home folder that file is looked for.
-const FILES: [(&str, &[&str]); 6] = [
-    ("GIT_CONFIG_GLOBAL", &[".gitconfig", ".config/git/config"]),
-    ("GOENV", &[".config/go/env"]),
-    ("NETRC", &[".netrc"]),
-    ("NPM_CONFIG_USERCONFIG", &[".npmrc"]),
+/// A larger file is a bundle of certificates or the like.
+const LARGEST: u64 = 1 << 20;
+
+/// How a file of settings is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Settings,
+    Netrc,
+}
+
+/// The files of settings: the variable that names one, and where it is by default, below the home folder (`~/`) or
+/// the folder for configuration (`~/.config`, or `XDG_CONFIG_HOME`).
+const FILES: [(&str, &[&str], Form); 6] = [
+    ("NPM_CONFIG_USERCONFIG", &["~/.npmrc"], Form::Settings),
     (
         "PIP_CONFIG_FILE",
-        &[".config/pip/pip.conf", ".pip/pip.conf"],
+        &[
+            "pip/pip.conf",
+            "~/Library/Application Support/pip/pip.conf",
+            "~/.pip/pip.conf",
+        ],
+        Form::Settings,
     ),
-    ("UV_CONFIG_FILE", &[".config/uv/uv.toml"]),
+    ("UV_CONFIG_FILE", &["uv/uv.toml"], Form::Settings),
+    (
+        "GOENV",
+        &["go/env", "~/Library/Application Support/go/env"],
+        Form::Settings,
+    ),
+    ("NETRC", &["~/.netrc"], Form::Netrc),
+    (
+        "GIT_CONFIG_GLOBAL",
+        &["~/.gitconfig", "git/config"],
+        Form::Settings,
+    ),
 ];
 
-/// Parts of names whose values are secrets.
-const SECRET_NAMES: [&str; 6] = ["TOKEN", "PASSWORD", "PASSWD", "SECRET", "_AUTH", "APIKEY"];
-
-/// What a fetch gets of the user's settings.
-#[derive(Clone, Default)]
+/// What a fetch gets of the user's settings. It is not shown by `Debug`.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct FetchEnvironment {
-    /// Variables.
+    /// Variables, sorted by name. The action's own variables win over these.
     pub vars: Vec<(OsString, OsString)>,
-    /// Files and folders that it reads.
+    /// The user's files and folders that the fetch must be able to read.
     pub readable: Vec<PathBuf>,
-    /// Credentials, to be masked.
+    /// What must be masked in its log.
     pub secrets: Vec<Vec<u8>>,
 }
 
-/// Without the values: they are the user's.
 impl std::fmt::Debug for FetchEnvironment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<_> = self.vars.iter().map(|(name, _)| name).collect();
-        write!(
-            f,
-            "FetchEnvironment({names:?}, {} secrets)",
-            self.secrets.len()
-        )
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&OsString> = self.vars.iter().map(|(name, _)| name).collect();
+        out.debug_struct("FetchEnvironment")
+            .field("vars", &names)
+            .field("readable", &self.readable)
+            .finish_non_exhaustive()
     }
 }
 
 impl FetchEnvironment {
-    /// Collects from the user's environment and home folder; `more` names
-    /// further files of the home folder that the fetch reads.
+    /// Collects the settings from the user's environment and real home folder; `more` names further files of
+    /// settings below the home folder (`home:` of a fetch). Files that can't be read are passed over: the tools say so.
     pub fn collect(
-        user: &BTreeMap<OsString, OsString>,
+        env: &BTreeMap<OsString, OsString>,
         home: Option<&Path>,
         more: &[String],
     ) -> FetchEnvironment {
-        let mut fetch = FetchEnvironment::default();
-        for (name, value) in user {
-            let upper = name.to_string_lossy().to_uppercase();
-            let is_passed = NAMES.contains(&upper.as_str())
-                || upper == CERTIFICATES
-                || BEGINNINGS.iter().any(|start| upper.starts_with(start));
-            if !is_passed || value.is_empty() {
-                continue;
-            }
-            fetch.vars.push((name.clone(), value.clone()));
-            fetch.take_secrets(&upper, &value.to_string_lossy());
-            if Path::new(value).is_absolute() {
-                fetch.readable.push(value.into());
-            }
-            // PIP_FIND_LINKS and its like hold several places.
-            let several = value.to_string_lossy();
-            let places = several
-                .split([' ', ':'])
-                .filter(|place| place.starts_with('/'));
-            fetch.readable.extend(places.map(PathBuf::from));
-        }
-        if let Some(home) = home {
-            for (variable, places) in FILES {
-                let is_given = user.keys().any(|name| name.eq_ignore_ascii_case(variable));
-                let found = places
-                    .iter()
-                    .map(|place| home.join(place))
-                    .find(|path| path.is_file());
-                if let Some(path) = found.filter(|_| !is_given) {
-                    fetch.vars.push((variable.into(), path.clone().into()));
-                    fetch.readable.push(path);
-                }
-            }
-            fetch
-                .readable
-                .extend(more.iter().map(|path| home.join(path)));
-        }
-        let files: Vec<PathBuf> = fetch
-            .readable
+        let passed = env
             .iter()
-            .filter(|p| p.is_file())
-            .cloned()
+            .filter(|(name, value)| is_passed(name) && !value.is_empty());
+        let mut vars: BTreeMap<OsString, OsString> = passed
+            .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        for path in files {
-            fetch.read_settings(&path);
-        }
-        fetch.secrets.sort();
-        fetch.secrets.dedup();
-        fetch.readable.sort();
-        fetch.readable.dedup();
-        fetch
-    }
-
-    /// Credentials and named certificates of a settings file.
-    fn read_settings(&mut self, path: &Path) {
-        const LARGEST: u64 = 256 * 1024;
-        // A bundle of certificates has no settings in it.
-        let is_small = path
-            .metadata()
-            .is_ok_and(|metadata| metadata.len() <= LARGEST);
-        let Some(text) = is_small
-            .then(|| std::fs::read_to_string(path).ok())
-            .flatten()
-        else {
-            return;
-        };
-        if text.contains("-----BEGIN CERTIFICATE") {
-            return;
-        }
-        let mut words = Vec::new();
-        for line in text.lines() {
-            let line = line.trim();
-            if line.starts_with(['#', ';']) {
-                continue;
-            }
-            words.extend(line.split_whitespace().map(str::to_owned));
-            let Some((key, value)) = line.split_once('=') else {
-                continue;
-            };
-            let value = value.trim().trim_matches(['"', '\'']);
-            // npm writes `//host/:_authToken=value`.
-            self.take_secrets(&key.to_uppercase(), value);
-            if Path::new(value).is_absolute() {
-                self.readable.push(value.into());
-            }
-        }
-        // netrc writes `password value`, on one line or over two.
-        for pair in words.windows(2) {
-            if matches!(pair[0].as_str(), "password" | "account") {
-                self.add_secret(pair[1].as_bytes());
-            }
-        }
-        for word in &words {
-            self.take_user_info(word);
-        }
-    }
-
-    fn take_secrets(&mut self, name: &str, value: &str) {
-        if SECRET_NAMES.iter().any(|part| name.contains(part)) {
-            self.add_secret(value.as_bytes());
-        }
-        for word in value.split([' ', ',']) {
-            self.take_user_info(word);
-        }
-    }
-
-    /// The user and password of an address.
-    fn take_user_info(&mut self, text: &str) {
-        let Some((_, rest)) = text.split_once("://") else {
-            return;
-        };
-        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let Some((user_info, _)) = host.rsplit_once('@') else {
-            return;
-        };
-        match user_info.split_once(':') {
-            // A user's name alone is often the token itself.
-            None => self.add_secret(user_info.as_bytes()),
-            Some((user, password)) => {
-                self.add_secret(password.as_bytes());
-                if user.len() >= 16 {
-                    self.add_secret(user.as_bytes());
+        let mut readable = Vec::new();
+        let mut found = Findings::default();
+        for (variable, places, form) in FILES {
+            let given = vars
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(variable));
+            let file = match given.map(|(_, path)| PathBuf::from(path)) {
+                Some(path) => path,
+                None => {
+                    let mut files = places
+                        .iter()
+                        .filter_map(|place| Some(below(home?, env, place)));
+                    let Some(file) = files.find(|file| file.is_file()) else {
+                        continue;
+                    };
+                    vars.insert(variable.into(), file.clone().into());
+                    file
                 }
+            };
+            found.file(&file, form);
+            readable.push(file);
+        }
+        for file in more.iter().filter_map(|name| Some(home?.join(name))) {
+            found.file(&file, Form::Settings);
+            readable.push(file);
+        }
+        // What a file refers to is mostly a token: `_authToken=${NPM_TOKEN}`.
+        for name in std::mem::take(&mut found.variables) {
+            if let Some((name, value)) = env.get_key_value(OsStr::new(&name)) {
+                vars.insert(name.clone(), value.clone());
+                found.value(&name.to_string_lossy(), &value.to_string_lossy());
             }
         }
-    }
-
-    fn add_secret(&mut self, value: &[u8]) {
-        if OsStr::from_bytes(value).len() >= SHORTEST_SECRET {
-            self.secrets.push(value.to_vec());
+        for (name, value) in &vars {
+            let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+            found.variable(&name, &value);
+            if let Some(user) = user_of(&name).and_then(|user| vars.get(OsStr::new(&user))) {
+                found.pair(&user.to_string_lossy(), &value);
+            }
+            readable.extend(paths(&value));
+        }
+        readable.extend(found.certificates);
+        readable
+            .retain(|path| path.is_absolute() && !home.is_some_and(|home| home.starts_with(path)));
+        readable.sort();
+        readable.dedup();
+        FetchEnvironment {
+            vars: vars.into_iter().collect(),
+            readable,
+            secrets: found.secrets.into_iter().collect(),
         }
     }
 }
 
+impl Findings {
+    /// Looks at a file, unless it is too large for settings.
+    fn file(&mut self, path: &Path, form: Form) {
+        let settings = path
+            .metadata()
+            .is_ok_and(|data| data.is_file() && data.len() <= LARGEST);
+        let text = if settings {
+            std::fs::read(path).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let text = String::from_utf8_lossy(&text);
+        match form {
+            Form::Settings => self.settings(&text),
+            Form::Netrc => self.netrc(&text),
+        }
+    }
+}
+
+fn is_passed(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_uppercase();
+    let file = FILES.iter().any(|(variable, ..)| *variable == name);
+    let family = FAMILIES.iter().any(|family| name.starts_with(family));
+    let place = PLACES.iter().any(|place| name.ends_with(place));
+    file || VARIABLES.contains(&name.as_str()) || (family && !place)
+}
+
+/// The variable that holds the user of a password (`UV_INDEX_NAME_PASSWORD`).
+fn user_of(name: &str) -> Option<String> {
+    Some(format!("{}USERNAME", name.strip_suffix("PASSWORD")?))
+}
+
+fn below(home: &Path, env: &BTreeMap<OsString, OsString>, place: &str) -> PathBuf {
+    if let Some(place) = place.strip_prefix("~/") {
+        return home.join(place);
+    }
+    let folder = env.get(OsStr::new("XDG_CONFIG_HOME")).map(PathBuf::from);
+    let folder = folder.filter(|folder| folder.is_absolute());
+    folder.unwrap_or_else(|| home.join(".config")).join(place)
+}
+
+/// The absolute paths in a value: a certificate, a folder of packages, a `file://` proxy.
+fn paths(value: &str) -> impl Iterator<Item = PathBuf> + '_ {
+    value
+        .split([' ', '\t', '\n', ','])
+        .map(|word| word.strip_prefix("file://").unwrap_or(word))
+        .filter(|word| word.starts_with('/') && word.len() > 1)
+        .map(PathBuf::from)
+}
+
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use std::fs;
 
-    fn collect(vars: &[(&str, &str)], home: Option<&Path>) -> FetchEnvironment {
-        let vars = vars
+    fn collect(home: &Path, env: &[(&str, &str)]) -> FetchEnvironment {
+        let env = env
             .iter()
-            .map(|(k, v)| (OsString::from(k), OsString::from(v)))
+            .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        FetchEnvironment::collect(&vars, home, &[])
+        FetchEnvironment::collect(&env, Some(home), &[])
     }
 
-    fn secrets(fetch: &FetchEnvironment) -> Vec<String> {
-        fetch
-            .secrets
+    fn names(environment: &FetchEnvironment) -> Vec<&str> {
+        environment
+            .vars
             .iter()
-            .map(|s| String::from_utf8_lossy(s).into_owned())
+            .filter_map(|(name, _)| name.to_str())
             .collect()
     }
 
-    #[test]
-    fn only_registry_settings_are_passed() {
-        let fetch = collect(
-            &[
-                ("GOPROXY", "direct"),
-                ("npm_config_registry", "x"),
-                ("AWS_SECRET", "y"),
-                ("EDITOR", "vi"),
-            ],
-            None,
-        );
-        let names: Vec<_> = fetch.vars.iter().map(|(name, _)| name.clone()).collect();
-        assert_eq!(names, ["GOPROXY", "npm_config_registry"]);
+    fn has_secret(environment: &FetchEnvironment, secret: &str) -> bool {
+        environment.secrets.contains(&secret.as_bytes().to_vec())
     }
 
     #[test]
-    fn credentials_are_found_in_variables_and_files() {
+    fn only_settings_for_registries_pass() {
         let home = tempfile::tempdir().unwrap();
-        std::fs::write(
-            home.path().join(".npmrc"),
-            "//localhost/:_authToken=npm-secret\n",
-        )
-        .unwrap();
-        std::fs::write(
-            home.path().join(".netrc"),
-            "machine a login b\n  password netrc-secret\n",
-        )
-        .unwrap();
-        std::fs::create_dir_all(home.path().join(".config/pip")).unwrap();
-        std::fs::write(
-            home.path().join(".config/pip/pip.conf"),
-            "[global]\nindex-url = http://bob:pip-secret@localhost/simple\n",
-        )
-        .unwrap();
-        let fetch = collect(
-            &[("UV_INDEX_URL", "http://u:uv-secret@localhost/")],
-            Some(home.path()),
-        );
+        let env = [
+            ("GOPROXY", "https://go.example"),
+            ("https_proxy", "http://p"),
+            ("PIP_INDEX_URL", "https://pip.example"),
+            ("npm_config_registry", "https://npm.example"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+            ("HOME", "/home/u"),
+            ("GOPATH", "/home/u/go"),
+            ("UV_CACHE_DIR", "/c"),
+            ("npm_config_prefix", "/p"),
+            ("LANG", "C"),
+            ("GOENV", "off"),
+        ];
+        let collected = collect(home.path(), &env);
         assert_eq!(
-            secrets(&fetch),
-            ["netrc-secret", "npm-secret", "pip-secret", "uv-secret"]
+            names(&collected),
+            [
+                "GOENV",
+                "GOPROXY",
+                "PIP_INDEX_URL",
+                "https_proxy",
+                "npm_config_registry"
+            ]
         );
-        assert!(
-            fetch
-                .vars
-                .iter()
-                .any(|(name, _)| name == "NPM_CONFIG_USERCONFIG")
-        );
-        assert!(!format!("{fetch:?}").contains("secret\""));
     }
 
     #[test]
-    fn a_file_that_the_user_named_is_not_replaced() {
+    fn the_users_files_are_named_and_read_and_their_secrets_known() {
         let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join(".npmrc"), "a=b\n").unwrap();
-        let fetch = collect(&[("npm_config_userconfig", "/else")], Some(home.path()));
-        assert_eq!(fetch.vars.len(), 1);
+        let write = |name: &str, text: &str| {
+            let path = home.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write(
+            ".npmrc",
+            "//npm.example/:_authToken=npm-secret\n//b/:_authToken=${B_TOKEN}\ncafile=/ca/npm.pem\n",
+        );
+        write(
+            ".config/pip/pip.conf",
+            "[global]\nindex-url = https://u:pip-secret@pip.example/\n",
+        );
+        write(
+            ".config/uv/uv.toml",
+            "[[index]]\nurl = \"https://u:uv-secret@uv.example/\"\n",
+        );
+        write(".config/go/env", "GOPROXY=https://u:go-secret@go.example\n");
+        write(
+            ".netrc",
+            "machine git.example login u password netrc-secret\n",
+        );
+        write(
+            ".gitconfig",
+            "[url \"https://u:git-secret@git.example\"]\n\tinsteadOf = git:\n",
+        );
+        let collected = collect(home.path(), &[("B_TOKEN", "b-secret")]);
+        assert_eq!(
+            names(&collected),
+            [
+                "B_TOKEN",
+                "GIT_CONFIG_GLOBAL",
+                "GOENV",
+                "NETRC",
+                "NPM_CONFIG_USERCONFIG",
+                "PIP_CONFIG_FILE",
+                "UV_CONFIG_FILE"
+            ]
+        );
+        for tool in ["npm", "pip", "uv", "go", "netrc", "git", "b"] {
+            assert!(has_secret(&collected, &format!("{tool}-secret")), "{tool}");
+        }
+        assert!(collected.readable.contains(&home.path().join(".netrc")));
+        assert!(collected.readable.contains(&"/ca/npm.pem".into()));
+        assert!(!collected.readable.contains(&home.path().into()));
+        assert!(!format!("{collected:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_variable_that_names_a_file_wins_over_the_home_folder() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join(".npmrc"), "_authToken=home-secret").unwrap();
+        let other = home.path().join("other");
+        fs::write(&other, "_authToken=other-secret").unwrap();
+        let collected = collect(
+            home.path(),
+            &[("npm_config_userconfig", other.to_str().unwrap())],
+        );
+        assert!(has_secret(&collected, "other-secret") && !has_secret(&collected, "home-secret"));
+        assert!(collected.readable.contains(&other));
+    }
+
+    #[test]
+    fn the_folder_for_configuration_may_be_elsewhere() {
+        let (home, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(folder.path().join("uv")).unwrap();
+        fs::write(folder.path().join("uv/uv.toml"), "").unwrap();
+        let collected = collect(
+            home.path(),
+            &[("XDG_CONFIG_HOME", folder.path().to_str().unwrap())],
+        );
+        assert_eq!(names(&collected), ["UV_CONFIG_FILE"]);
+    }
+
+    #[test]
+    fn paths_in_variables_are_readable_but_never_the_home_folder() {
+        let env = [
+            ("PIP_FIND_LINKS", "/wheels /more"),
+            ("GOPROXY", "file:///proxy,direct"),
+            ("PIP_CERT", "/"),
+            ("SSL_CERT_DIR", "/home"),
+            ("UV_FIND_LINKS", "/home/u"),
+            ("NO_PROXY", "localhost"),
+        ];
+        let collected = collect(Path::new("/home/u"), &env);
+        assert_eq!(
+            collected.readable,
+            ["/more", "/proxy", "/wheels"].map(PathBuf::from)
+        );
+    }
+
+    #[test]
+    fn a_user_and_a_password_of_an_index_are_known_as_they_are_sent() {
+        let env = [
+            ("UV_INDEX_A_USERNAME", "me"),
+            ("UV_INDEX_A_PASSWORD", "sesame"),
+        ];
+        let collected = collect(Path::new("/home/u"), &env);
+        for secret in ["sesame", "me:sesame"] {
+            assert!(has_secret(&collected, secret), "{secret}");
+        }
+    }
+
+    #[test]
+    fn more_files_of_the_home_folder_are_read() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join(".pypirc"), "[x]\npassword = pypi-secret\n").unwrap();
+        let more = [".pypirc".to_owned(), ".not-there".to_owned()];
+        let collected = FetchEnvironment::collect(&BTreeMap::new(), Some(home.path()), &more);
+        assert!(has_secret(&collected, "pypi-secret"));
+        assert!(collected.readable.contains(&home.path().join(".pypirc")));
+        assert!(
+            FetchEnvironment::collect(&BTreeMap::new(), None, &more)
+                .readable
+                .is_empty()
+        );
     }
 }
