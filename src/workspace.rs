@@ -255,22 +255,12 @@ impl Workspace {
         reason::between(&last, &action.key, &blob)
     }
 
-    /// What a fetch gets of the user's environment: `home` names further files of
-    /// the home folder, `pass` further variables, which are taken for secret.
-    pub(crate) fn fetch_environment(&self, home: &[String], pass: &[String]) -> FetchEnvironment {
-        // A variable that is not UTF-8 is no setting of a registry.
-        let text = |value: &OsString| value.to_str().map(str::to_owned);
-        let variables = self.user.variables().iter();
-        let vars = variables
-            .filter_map(|(k, v)| Some((text(k)?, text(v)?)))
-            .collect();
-        let folder = self
-            .user
-            .value("HOME")
-            .map(PathBuf::from)
-            .unwrap_or_default();
-        let files: Vec<PathBuf> = home.iter().map(PathBuf::from).collect();
-        FetchEnvironment::collect(&vars, &folder, pass, &files)
+    /// What a fetch gets of the user's environment; `home` names further files
+    /// of the home folder.
+    pub(crate) fn fetch_environment(&self, home: &[String]) -> FetchEnvironment {
+        let vars: BTreeMap<OsString, OsString> = self.user.variables().clone();
+        let folder = self.user.value("HOME").map(PathBuf::from);
+        FetchEnvironment::collect(&vars, folder.as_deref(), home)
     }
 
     /// The name of this platform, as in `platform:` of a runner.

@@ -10,7 +10,7 @@ use crate::card::Stem;
 use crate::chain::State;
 use crate::cli::{Context, Format};
 use crate::error::{Error, Exit};
-use crate::process;
+use crate::process::capture;
 use crate::report::SCHEMA_VERSION;
 use crate::runner::definition::Kind;
 use crate::words::{count, list};
@@ -168,7 +168,7 @@ fn tail(stem: &Stem, selection: &Selection) -> Vec<String> {
         .root
         .join(".mikado/logs")
         .join(format!("{stem}.log"));
-    process::tail(&log, TAIL).unwrap_or_default()
+    capture::tail(&log, TAIL)
 }
 
 fn leaf_json(stem: &Stem, view: &View<'_>, selection: &Selection) -> Value {

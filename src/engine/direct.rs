@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::{Event, Failure, How, Outcome, Wait, WaitKind};
 use crate::plan::PlannedCard;
-use crate::process::{Execution, Exit, open_log};
+use crate::process::{Execution, Exit, capture};
 use crate::runner::definition::{Check, Step};
 use crate::runner::units;
 use crate::store::CardRun;
@@ -164,7 +164,7 @@ impl Engine {
     ) -> Result<Ended, Obstacle> {
         let workspace = &self.workspace;
         let log = self.log_of(&card.stem);
-        let output = open_log(&log).map_err(|error| {
+        let output = capture::open(&log).map_err(|error| {
             let message = format!("could not open the log `{}`: {error}", log.display());
             Obstacle::failed("log", message, "")
         })?;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, Failure};
-use crate::process::{self, ActionPaths, Execution, Exit, Isolation, Outcome};
+use crate::process::{ActionPaths, Execution, Exit, Isolation, Outcome, capture};
 use crate::reapi::{ActionResult, ExecutedActionMetadata, OutputDirectory, Timestamp};
 use crate::runner::units;
 use crate::store::{ActionLock, Provenance, StoreError, TryLock, nar_hash};
@@ -274,11 +274,11 @@ impl Engine {
             Access::Network => Some(isolation.with_network(&[])),
             Access::Free => None,
             Access::Fetch { home } => {
-                let fetch = workspace.fetch_environment(home, &order.pass_env);
+                let fetch = workspace.fetch_environment(home);
                 secrets.extend(fetch.secrets);
                 for (name, value) in fetch.vars {
-                    if !env.iter().any(|(known, _)| *known == *name) {
-                        env.push((name.into(), value.into()));
+                    if !env.iter().any(|(known, _)| *known == name) {
+                        env.push((name, value));
                     }
                 }
                 Some(isolation.with_network(&fetch.readable))
@@ -465,7 +465,7 @@ fn absolute_path(
 }
 
 fn open_log(path: &Path) -> Result<(OwnedFd, u64), Obstacle> {
-    let opened = process::open_log(path).and_then(|file| {
+    let opened = capture::open(path).and_then(|file| {
         let length = file.metadata()?.len();
         Ok((OwnedFd::from(file), length))
     });
@@ -498,7 +498,7 @@ fn result(artifact: &Digest, started: jiff::Timestamp) -> ActionResult {
 
 /// The last lines of a log, for people; none where it can't be read.
 pub(super) fn last_lines(log: &Path) -> Vec<String> {
-    process::tail(log, TAIL).unwrap_or_default()
+    capture::tail(log, TAIL)
 }
 
 /// Runs blocking code beside the event loop.

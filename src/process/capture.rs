@@ -6,14 +6,13 @@
 //! away, of a line that a program drew again and again the last state, and
 //! very long lines cut. Nothing here reads a whole log into memory.
 
-use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The longest line that is shown, in bytes; the rest becomes `…`.
-const LONGEST_LINE: usize = 2000;
+const LONGEST_LINE: usize = 400;
 
 /// The most that `Follower::lines` reads at once.
 const STRIDE: u64 = 1 << 20;
@@ -25,7 +24,7 @@ const TAIL: u64 = 256 << 10;
 ///
 /// # Errors
 /// Those of opening the file.
-pub fn open_log(path: &Path) -> io::Result<File> {
+pub fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .append(true)
         .create(true)
@@ -33,33 +32,29 @@ pub fn open_log(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// The last lines of a log, at most `count`, as text. Of a log that ends in a very long text without line ends, they
-/// may be fewer.
-///
-/// # Errors
-/// Those of reading the file.
-pub fn tail(path: &Path, count: usize) -> io::Result<Vec<String>> {
+/// The last lines of a log, at most `count` and without blank ones at its end, as text. Of a log that ends in a very
+/// long text without line ends they may be fewer, and of one that can't be read there are none.
+pub fn tail(path: &Path, count: usize) -> Vec<String> {
+    let mut kept = last_lines(path).unwrap_or_default();
+    let end = kept.iter().rposition(|line| !line.is_empty());
+    kept.truncate(end.map_or(0, |last| last + 1));
+    kept.split_off(kept.len().saturating_sub(count))
+}
+
+fn last_lines(path: &Path) -> io::Result<Vec<String>> {
     let mut file = File::open(path)?;
     let length = file.seek(SeekFrom::End(0))?;
     let from = length.saturating_sub(TAIL);
     file.seek(SeekFrom::Start(from))?;
     let mut lines = Lines::default();
-    let mut kept = VecDeque::new();
-    // The first line may have begun before.
-    let mut partial = from > 0;
-    let mut keep = |line: String| {
-        if !std::mem::take(&mut partial) {
-            kept.push_back(line);
-            if kept.len() > count {
-                kept.pop_front();
-            }
-        }
-    };
-    lines.read(&mut file.take(TAIL), &mut keep)?;
-    if let Some(line) = lines.rest() {
-        keep(line);
+    let mut found = Vec::new();
+    lines.read(&mut file.take(TAIL), &mut |line| found.push(line))?;
+    found.extend(lines.rest());
+    if from > 0 && found.len() > 1 {
+        // It may have begun before.
+        found.remove(0);
     }
-    Ok(kept.into())
+    Ok(found)
 }
 
 /// Reads a log that grows, line by line.
@@ -218,14 +213,14 @@ mod tests {
     fn log(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        open_log(&path).unwrap().write_all(bytes).unwrap();
+        open(&path).unwrap().write_all(bytes).unwrap();
         (folder, path)
     }
 
     #[test]
     fn a_log_is_made_once_and_then_appended_to() {
         let (_folder, path) = log(b"one\n");
-        open_log(&path).unwrap().write_all(b"two\n").unwrap();
+        open(&path).unwrap().write_all(b"two\n").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"one\ntwo\n");
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777 & !0o644, 0);
@@ -234,16 +229,29 @@ mod tests {
     #[test]
     fn the_last_lines_are_the_last_and_the_unfinished_one_counts() {
         let (_folder, path) = log(b"one\ntwo\nthree\nfour");
-        assert_eq!(tail(&path, 2).unwrap(), ["three", "four"]);
-        assert_eq!(tail(&path, 9).unwrap(), ["one", "two", "three", "four"]);
-        assert!(tail(&path, 0).unwrap().is_empty());
+        assert_eq!(tail(&path, 2), ["three", "four"]);
+        assert_eq!(tail(&path, 9), ["one", "two", "three", "four"]);
+        assert!(tail(&path, 0).is_empty());
+    }
+
+    #[test]
+    fn blank_lines_at_the_end_are_passed_over_and_a_missing_log_has_no_lines() {
+        let (_folder, path) = log(b"one\n\ntwo\n \n\n");
+        assert_eq!(tail(&path, 2), ["", "two"]);
+        assert!(tail(Path::new("/no/such/log"), 2).is_empty());
+    }
+
+    #[test]
+    fn the_tail_of_one_long_line_is_its_end() {
+        let (_folder, path) = log(&vec![b'x'; 1 << 20]);
+        assert_eq!(tail(&path, 2)[0].len(), LONGEST_LINE + '…'.len_utf8());
     }
 
     #[test]
     fn the_tail_of_a_long_log_has_no_half_line() {
         let lines: Vec<String> = (0..60_000).map(|line| format!("line {line}")).collect();
         let (_folder, path) = log(lines.join("\n").as_bytes());
-        let tail = tail(&path, 100_000).unwrap();
+        let tail = tail(&path, 100_000);
         assert!(tail.len() > 10_000);
         assert_eq!(tail, lines[lines.len() - tail.len()..]);
     }
@@ -263,15 +271,15 @@ mod tests {
         ] {
             assert_eq!(shown(line), text);
         }
-        let long = shown("ü".repeat(3000).as_bytes());
-        assert_eq!(long.chars().count(), 1001);
+        let long = shown("ü".repeat(300).as_bytes());
+        assert_eq!(long.chars().count(), LONGEST_LINE / 2 + 1);
         assert!(long.ends_with("ü…"));
     }
 
     #[test]
     fn a_follower_gives_whole_lines_as_they_come() {
         let (_folder, path) = log(b"");
-        let mut writer = open_log(&path).unwrap();
+        let mut writer = open(&path).unwrap();
         let mut follower = Follower::open(&path).unwrap();
         for (written, lines) in [
             ("one", &[][..]),
@@ -304,14 +312,14 @@ mod tests {
             .map(|state| format!("\r{state} of 9999"))
             .collect();
         let (_folder, path) = log(format!("{states}\r\nend\n").as_bytes());
-        assert_eq!(tail(&path, 2).unwrap(), ["9999 of 9999", "end"]);
+        assert_eq!(tail(&path, 2), ["9999 of 9999", "end"]);
     }
 
     proptest! {
         #[test]
         fn following_in_pieces_gives_the_lines_of_the_whole(pieces in proptest::collection::vec("[a\n]{0,9}", 0..9)) {
             let (_folder, path) = log(b"");
-            let mut writer = open_log(&path).unwrap();
+            let mut writer = open(&path).unwrap();
             let mut follower = Follower::open(&path).unwrap();
             let mut lines = Vec::new();
             for piece in &pieces {
@@ -321,7 +329,8 @@ mod tests {
             lines.extend(follower.rest());
             let whole = pieces.concat();
             prop_assert_eq!(&lines, &whole.lines().collect::<Vec<_>>());
-            prop_assert_eq!(&tail(&path, usize::MAX).unwrap(), &lines);
+            let end = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
+            prop_assert_eq!(tail(&path, usize::MAX), &lines[..end]);
         }
 
         #[test]

@@ -75,7 +75,8 @@ fn stop(sender: &watch::Sender<Stop>, immediately: bool) {
     });
 }
 
-/// The processes that start and watch executions. Dropping it ends them, and all they have started.
+/// The processes that start and watch executions. Dropping it kills all that they have started, and waits until that
+/// is gone: some milliseconds, and ten seconds at most.
 #[derive(Debug)]
 pub struct Keeper {
     control: Socket,

@@ -8,7 +8,7 @@
 //! `pass`). What an execution may touch is `isolation`, what this kernel can
 //! do about it `kernel`. Nothing here knows of cards, runners or the store.
 
-mod capture;
+pub mod capture;
 mod client;
 mod family;
 mod isolation;
@@ -16,19 +16,19 @@ pub mod keeper;
 mod kernel;
 mod mask;
 mod outcome;
+mod output;
 mod pass;
 mod reaper;
 #[cfg_attr(not(target_os = "linux"), path = "no_rules.rs")]
 mod rules;
 mod secrets;
-mod settings;
 mod sys;
+mod user_settings;
 mod wire;
 
-pub use capture::{Follower, open_log, tail};
 pub use client::{Execution, GRACE, Keeper, Running, Stopper};
 pub use isolation::{ActionPaths, Isolation};
 pub use kernel::Kernel;
 pub use mask::SHORTEST_SECRET;
 pub use outcome::{Exit, NotStarted, Outcome, Stage};
-pub use settings::FetchEnvironment;
+pub use user_settings::FetchEnvironment;

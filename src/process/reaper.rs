@@ -5,8 +5,8 @@
 //! uses them again and again, so a reaper costs an execution nothing. It is a
 //! child subreaper: see `family` for why all that it finds below itself belongs
 //! to its execution. The execution's output goes through a pipe and the
-//! reaper into the log, not straight into the file: a program that opens
-//! `/dev/stderr` anew would truncate a file, and secrets are masked on the way.
+//! reaper into the log (`output`), not straight into the file: a program that
+//! opens `/dev/stderr` anew would cut the file, and secrets are masked here.
 //!
 //! The rule for what the leader leaves behind: while a process still holds the
 //! output, it has `SETTLE` to end by itself (a `tee` that writes its last
@@ -17,7 +17,6 @@
 
 use std::cell::OnceCell;
 use std::ffi::CString;
-use std::fs::File;
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -26,8 +25,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::mask::Mask;
 use super::outcome::Stage;
+use super::output::{Log, number};
 use super::rules::Rules;
 use super::sys::{self, Namespaces, Plan, Stack, Waited};
 use super::wire::{Ending, Finished, Request, Start, read_body};
@@ -35,7 +34,6 @@ use super::{family, pass};
 
 const SETTLE: Duration = Duration::from_secs(1);
 const GIVE_UP: Duration = Duration::from_secs(5);
-const CHUNK: usize = 64 * 1024;
 
 /// A pipe that has a byte whenever a child has ended.
 pub(super) struct EndedChildren(
@@ -244,7 +242,7 @@ impl<'a> Run<'a> {
             self.phase = Phase::Settling(now + SETTLE);
         }
         if let Phase::Settling(until) = self.phase
-            && (now >= until || self.log.pipe.is_none())
+            && (now >= until || self.log.pipe().is_none())
         {
             self.phase = Phase::Killing(now + GIVE_UP);
         }
@@ -267,9 +265,8 @@ impl<'a> Run<'a> {
             Phase::Killing(_) => Some(Duration::from_millis(10)),
         };
         let socket = (!self.engine_gone).then_some(self.socket.as_fd());
-        let pipe = self.log.pipe.as_ref().map(AsFd::as_fd);
         let [ended, request, output] =
-            sys::wait_readable([Some(self.ended.as_fd()), socket, pipe], timeout);
+            sys::wait_readable([Some(self.ended.as_fd()), socket, self.log.pipe()], timeout);
         if output {
             self.log.take();
         }
@@ -319,80 +316,4 @@ fn candidates(start: &Start) -> Vec<CString> {
         .filter(|folder| !folder.is_empty() && !name.is_empty())
         .filter_map(|folder| CString::new([folder, b"/", name].concat()).ok())
         .collect()
-}
-
-fn number(error: &io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(libc::EIO)
-}
-
-/// The way of the output: a pipe, a mask, a file.
-struct Log {
-    /// Until all its writers have closed it.
-    pipe: Option<PipeReader>,
-    mask: Mask,
-    file: File,
-    /// The error number of the first write that failed. The pipe is read on, so that nobody waits for it.
-    error: i32,
-    chunk: Vec<u8>,
-}
-
-impl Log {
-    fn new(output: OwnedFd, secrets: &[Vec<u8>]) -> io::Result<(Log, OwnedFd)> {
-        let (pipe, input) = io::pipe()?;
-        fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
-        let log = Log {
-            pipe: Some(pipe),
-            mask: Mask::new(secrets),
-            file: output.into(),
-            error: 0,
-            chunk: Vec::new(),
-        };
-        Ok((log, input.into()))
-    }
-
-    /// Takes what is there, up to a chunk; says whether there may be more.
-    fn take(&mut self) -> bool {
-        let Some(pipe) = &mut self.pipe else {
-            return false;
-        };
-        self.chunk.resize(CHUNK, 0);
-        match pipe.read(&mut self.chunk) {
-            Ok(0) => {
-                self.pipe = None;
-                false
-            }
-            Ok(count) => {
-                self.write(count);
-                true
-            }
-            Err(error) => error.kind() == ErrorKind::Interrupted,
-        }
-    }
-
-    fn write(&mut self, count: usize) {
-        let mut masked = Vec::new();
-        let bytes = if self.mask.is_empty() {
-            &self.chunk[..count]
-        } else {
-            self.mask.push(&self.chunk[..count], &mut masked);
-            &masked
-        };
-        write_log(&self.file, &mut self.error, bytes);
-    }
-
-    /// Takes the rest. A process outside that holds the pipe, since somebody passed it on, is not waited for.
-    fn drain(&mut self) {
-        while self.take() {}
-        let mut rest = Vec::new();
-        self.mask.finish(&mut rest);
-        write_log(&self.file, &mut self.error, &rest);
-    }
-}
-
-fn write_log(mut file: &File, error: &mut i32, bytes: &[u8]) {
-    if *error == 0
-        && let Err(failure) = file.write_all(bytes)
-    {
-        *error = number(&failure);
-    }
 }

@@ -8,12 +8,13 @@
 //! record or an event: it goes from here to the process and nowhere else.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::secrets::Findings;
 
 /// Variables that are passed through, in either case.
-const VARIABLES: [&str; 19] = [
+const VARIABLES: [&str; 20] = [
     "GOPROXY",
     "GONOSUMDB",
     "GONOSUMCHECK",
@@ -33,6 +34,7 @@ const VARIABLES: [&str; 19] = [
     "NODE_EXTRA_CA_CERTS",
     "GIT_SSL_CAINFO",
     "GIT_SSL_CAPATH",
+    "CARGO_HTTP_CAINFO",
 ];
 
 /// Families of variables that are passed through, in either case.
@@ -58,6 +60,9 @@ const PLACES: [&str; 16] = [
     "INIT_MODULE",
     "UV_WORKING_DIR",
 ];
+
+/// A larger file is a bundle of certificates or the like.
+const LARGEST: u64 = 1 << 20;
 
 /// How a file of settings is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -97,7 +102,7 @@ const FILES: [(&str, &[&str], Form); 6] = [
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct FetchEnvironment {
     /// Variables, sorted by name. The action's own variables win over these.
-    pub vars: Vec<(String, String)>,
+    pub vars: Vec<(OsString, OsString)>,
     /// The user's files and folders that the fetch must be able to read.
     pub readable: Vec<PathBuf>,
     /// What must be masked in its log.
@@ -106,7 +111,7 @@ pub struct FetchEnvironment {
 
 impl std::fmt::Debug for FetchEnvironment {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&str> = self.vars.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&OsString> = self.vars.iter().map(|(name, _)| name).collect();
         out.debug_struct("FetchEnvironment")
             .field("vars", &names)
             .field("readable", &self.readable)
@@ -115,83 +120,63 @@ impl std::fmt::Debug for FetchEnvironment {
 }
 
 impl FetchEnvironment {
-    /// Collects the settings from the user's environment and real home folder. `pass` names more variables
-    /// (`pass-env`), all of which are taken for secret; `files` are more files of settings below the home folder
-    /// (`home`), which are read as all of them are. Files that can't be read are passed over: the tools say so.
+    /// Collects the settings from the user's environment and real home folder; `more` names further files of
+    /// settings below the home folder (`home:` of a fetch). Files that can't be read are passed over: the tools say so.
     pub fn collect(
-        env: &BTreeMap<String, String>,
-        home: &Path,
-        pass: &[String],
-        files: &[PathBuf],
+        env: &BTreeMap<OsString, OsString>,
+        home: Option<&Path>,
+        more: &[String],
     ) -> FetchEnvironment {
-        let mut vars: BTreeMap<String, String> = env
+        let passed = env
             .iter()
-            .filter(|(name, _)| is_passed(name) || pass.contains(name))
+            .filter(|(name, value)| is_passed(name) && !value.is_empty());
+        let mut vars: BTreeMap<OsString, OsString> = passed
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
+        let mut readable = Vec::new();
         let mut found = Findings::default();
-        let mut readable: Vec<PathBuf> = files.iter().map(|file| home.join(file)).collect();
-        let mut texts: Vec<(PathBuf, Form)> = readable
-            .iter()
-            .map(|file| (file.clone(), Form::Settings))
-            .collect();
         for (variable, places, form) in FILES {
-            // npm reads its variables in either case, and passes the lower one to its scripts.
-            let set = [variable.to_owned(), variable.to_lowercase()]
+            let given = vars
                 .iter()
-                .find_map(|name| env.get(name).cloned());
-            let file = match set {
-                Some(path) => {
-                    vars.entry(variable.to_owned())
-                        .or_insert_with(|| path.clone());
-                    PathBuf::from(path)
+                .find(|(name, _)| name.eq_ignore_ascii_case(variable));
+            let file = match given.map(|(_, path)| PathBuf::from(path)) {
+                Some(path) => path,
+                None => {
+                    let mut files = places
+                        .iter()
+                        .filter_map(|place| Some(below(home?, env, place)));
+                    let Some(file) = files.find(|file| file.is_file()) else {
+                        continue;
+                    };
+                    vars.insert(variable.into(), file.clone().into());
+                    file
                 }
-                None => match places
-                    .iter()
-                    .map(|place| below(home, env, place))
-                    .find(|file| file.is_file())
-                {
-                    Some(file) => {
-                        // A path that is no text can't be a variable here.
-                        let Some(path) = file.to_str() else { continue };
-                        vars.insert(variable.to_owned(), path.to_owned());
-                        file
-                    }
-                    None => continue,
-                },
             };
-            texts.push((file, form));
+            found.file(&file, form);
+            readable.push(file);
         }
-        for (file, form) in texts {
-            let Ok(text) = std::fs::read(&file) else {
-                continue;
-            };
-            let text = String::from_utf8_lossy(&text);
-            match form {
-                Form::Settings => found.settings(&text),
-                Form::Netrc => found.netrc(&text),
-            }
+        for file in more.iter().filter_map(|name| Some(home?.join(name))) {
+            found.file(&file, Form::Settings);
             readable.push(file);
         }
         // What a file refers to is mostly a token: `_authToken=${NPM_TOKEN}`.
-        for (name, value) in env {
-            let referred = found.variables.contains(name);
-            if referred {
+        for name in std::mem::take(&mut found.variables) {
+            if let Some((name, value)) = env.get_key_value(OsStr::new(&name)) {
                 vars.insert(name.clone(), value.clone());
-            }
-            if referred || pass.contains(name) {
-                found.value(name, value);
+                found.value(&name.to_string_lossy(), &value.to_string_lossy());
             }
         }
         for (name, value) in &vars {
-            found.variable(name, value);
-            if let Some(user) = user_of(name).and_then(|user| vars.get(&user)) {
-                found.pair(user, value);
+            let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+            found.variable(&name, &value);
+            if let Some(user) = user_of(&name).and_then(|user| vars.get(OsStr::new(&user))) {
+                found.pair(&user.to_string_lossy(), &value);
             }
-            readable.extend(paths(value));
+            readable.extend(paths(&value));
         }
         readable.extend(found.certificates);
-        readable.retain(|path| path.is_absolute() && !home.starts_with(path));
+        readable
+            .retain(|path| path.is_absolute() && !home.is_some_and(|home| home.starts_with(path)));
         readable.sort();
         readable.dedup();
         FetchEnvironment {
@@ -202,11 +187,31 @@ impl FetchEnvironment {
     }
 }
 
-fn is_passed(name: &str) -> bool {
-    let name = name.to_uppercase();
+impl Findings {
+    /// Looks at a file, unless it is too large for settings.
+    fn file(&mut self, path: &Path, form: Form) {
+        let settings = path
+            .metadata()
+            .is_ok_and(|data| data.is_file() && data.len() <= LARGEST);
+        let text = if settings {
+            std::fs::read(path).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let text = String::from_utf8_lossy(&text);
+        match form {
+            Form::Settings => self.settings(&text),
+            Form::Netrc => self.netrc(&text),
+        }
+    }
+}
+
+fn is_passed(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_uppercase();
+    let file = FILES.iter().any(|(variable, ..)| *variable == name);
     let family = FAMILIES.iter().any(|family| name.starts_with(family));
-    VARIABLES.contains(&name.as_str())
-        || (family && !PLACES.iter().any(|place| name.ends_with(place)))
+    let place = PLACES.iter().any(|place| name.ends_with(place));
+    file || VARIABLES.contains(&name.as_str()) || (family && !place)
 }
 
 /// The variable that holds the user of a password (`UV_INDEX_NAME_PASSWORD`).
@@ -214,12 +219,13 @@ fn user_of(name: &str) -> Option<String> {
     Some(format!("{}USERNAME", name.strip_suffix("PASSWORD")?))
 }
 
-fn below(home: &Path, env: &BTreeMap<String, String>, place: &str) -> PathBuf {
-    match (place.strip_prefix("~/"), env.get("XDG_CONFIG_HOME")) {
-        (Some(place), _) => home.join(place),
-        (None, Some(folder)) if Path::new(folder).is_absolute() => Path::new(folder).join(place),
-        (None, _) => home.join(".config").join(place),
+fn below(home: &Path, env: &BTreeMap<OsString, OsString>, place: &str) -> PathBuf {
+    if let Some(place) = place.strip_prefix("~/") {
+        return home.join(place);
     }
+    let folder = env.get(OsStr::new("XDG_CONFIG_HOME")).map(PathBuf::from);
+    let folder = folder.filter(|folder| folder.is_absolute());
+    folder.unwrap_or_else(|| home.join(".config")).join(place)
 }
 
 /// The absolute paths in a value: a certificate, a folder of packages, a `file://` proxy.
@@ -237,20 +243,19 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn collect(home: &Path, env: &[(&str, &str)], pass: &[&str]) -> FetchEnvironment {
+    fn collect(home: &Path, env: &[(&str, &str)]) -> FetchEnvironment {
         let env = env
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        let pass: Vec<String> = pass.iter().map(|name| (*name).to_owned()).collect();
-        FetchEnvironment::collect(&env, home, &pass, &[])
+        FetchEnvironment::collect(&env, Some(home), &[])
     }
 
     fn names(environment: &FetchEnvironment) -> Vec<&str> {
         environment
             .vars
             .iter()
-            .map(|(name, _)| name.as_str())
+            .filter_map(|(name, _)| name.to_str())
             .collect()
     }
 
@@ -272,13 +277,13 @@ mod tests {
             ("UV_CACHE_DIR", "/c"),
             ("npm_config_prefix", "/p"),
             ("LANG", "C"),
-            ("EXTRA", "1"),
+            ("GOENV", "off"),
         ];
-        let collected = collect(home.path(), &env, &["EXTRA", "NOT_SET"]);
+        let collected = collect(home.path(), &env);
         assert_eq!(
             names(&collected),
             [
-                "EXTRA",
+                "GOENV",
                 "GOPROXY",
                 "PIP_INDEX_URL",
                 "https_proxy",
@@ -316,7 +321,7 @@ mod tests {
             ".gitconfig",
             "[url \"https://u:git-secret@git.example\"]\n\tinsteadOf = git:\n",
         );
-        let collected = collect(home.path(), &[("B_TOKEN", "b-secret")], &[]);
+        let collected = collect(home.path(), &[("B_TOKEN", "b-secret")]);
         assert_eq!(
             names(&collected),
             [
@@ -347,7 +352,6 @@ mod tests {
         let collected = collect(
             home.path(),
             &[("npm_config_userconfig", other.to_str().unwrap())],
-            &[],
         );
         assert!(has_secret(&collected, "other-secret") && !has_secret(&collected, "home-secret"));
         assert!(collected.readable.contains(&other));
@@ -361,7 +365,6 @@ mod tests {
         let collected = collect(
             home.path(),
             &[("XDG_CONFIG_HOME", folder.path().to_str().unwrap())],
-            &[],
         );
         assert_eq!(names(&collected), ["UV_CONFIG_FILE"]);
     }
@@ -376,7 +379,7 @@ mod tests {
             ("UV_FIND_LINKS", "/home/u"),
             ("NO_PROXY", "localhost"),
         ];
-        let collected = collect(Path::new("/home/u"), &env, &[]);
+        let collected = collect(Path::new("/home/u"), &env);
         assert_eq!(
             collected.readable,
             ["/more", "/proxy", "/wheels"].map(PathBuf::from)
@@ -384,15 +387,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_passed_by_name_is_secret_as_a_whole() {
+    fn a_user_and_a_password_of_an_index_are_known_as_they_are_sent() {
         let env = [
-            ("ROUTE", "internal-host"),
             ("UV_INDEX_A_USERNAME", "me"),
             ("UV_INDEX_A_PASSWORD", "sesame"),
         ];
-        let collected = collect(Path::new("/home/u"), &env, &["ROUTE"]);
-        for secret in ["internal-host", "sesame", "me:sesame"] {
+        let collected = collect(Path::new("/home/u"), &env);
+        for secret in ["sesame", "me:sesame"] {
             assert!(has_secret(&collected, secret), "{secret}");
         }
+    }
+
+    #[test]
+    fn more_files_of_the_home_folder_are_read() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join(".pypirc"), "[x]\npassword = pypi-secret\n").unwrap();
+        let more = [".pypirc".to_owned(), ".not-there".to_owned()];
+        let collected = FetchEnvironment::collect(&BTreeMap::new(), Some(home.path()), &more);
+        assert!(has_secret(&collected, "pypi-secret"));
+        assert!(collected.readable.contains(&home.path().join(".pypirc")));
+        assert!(
+            FetchEnvironment::collect(&BTreeMap::new(), None, &more)
+                .readable
+                .is_empty()
+        );
     }
 }
