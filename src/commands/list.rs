@@ -267,6 +267,14 @@ impl<'a> View<'a> {
                 )?;
             }
         }
+        let unsaid = |card: &&&Card| card.status().is_none() && card.front.runner.is_some();
+        for card in cards.iter().filter(unsaid) {
+            let stem = &card.stem;
+            writeln!(
+                out,
+                "note: {stem} has a runner and no status, and so counts as complete; `mikado reopen {stem}` opens it"
+            )?;
+        }
         let faults = findings.len();
         if faults > 0 {
             let count = crate::words::count(faults, "finding");

@@ -32,7 +32,7 @@ use crate::error::{Error, Exit};
 use crate::event::{Event, Failure, How, Outcome};
 use crate::plan::{Plan, PlannedCard};
 use crate::process::Keeper;
-use crate::runner::definition::Kind;
+use crate::runner::definition::{Isolation, Kind};
 use crate::runner::units;
 use crate::schedule::{Ended, Limits, Number, Schedule, Weight};
 use crate::store::{ActionLock, CardRun, StoreError};
@@ -105,6 +105,8 @@ pub struct Engine {
     pending: RefCell<Vec<(Arc<PlannedCard>, Finished)>>,
     pending_since: Cell<Option<Instant>>,
     names: Cell<u64>,
+    /// Whether it was said that nothing is confined.
+    told_open: Cell<bool>,
 }
 
 /// A card that is done, as far as can be told before it is durable.
@@ -168,6 +170,7 @@ impl Engine {
             pending: RefCell::default(),
             pending_since: Cell::new(None),
             names: Cell::new(0),
+            told_open: Cell::new(false),
         });
         let local = tokio::task::LocalSet::new();
         let ran = local.block_on(
@@ -470,6 +473,13 @@ impl Engine {
     fn begin(&self, card: &PlannedCard, reasons: Vec<Reason>) {
         if !self.begun.borrow_mut().insert(card.stem.clone()) {
             return;
+        }
+        let isolates = card.work.definition.isolation == Isolation::Default;
+        let is_confined = card.work.kind == Kind::Build && isolates;
+        if is_confined && !self.workspace.kernel_isolates && !self.told_open.replace(true) {
+            self.emit(Event::Noted {
+                message: "this kernel has no Landlock: builds are not confined".into(),
+            });
         }
         let log = self.log_of(&card.stem);
         // The log before stays beside it, for comparison; neither may be there.

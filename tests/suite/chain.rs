@@ -581,3 +581,94 @@ fn two_runs_at_once_execute_each_action_once() {
         );
     }
 }
+
+#[test]
+fn secrets_reach_a_fetch_and_nothing_that_is_kept() {
+    let sandbox = Sandbox::new()
+        .env("PIP_INDEX_URL", "http://bob:hunter2hunter2@127.0.0.1:9/simple")
+        .env("MY_TOKEN", "t0ken-of-mine-42")
+        .runner(
+            "fetch",
+            "inputs: []\nfetch:\n  it:\n    pass-env: [MY_TOKEN]\n    run: |\n      echo \"$PIP_INDEX_URL $MY_TOKEN\"\n      printf %s \"$MY_TOKEN\" | wc -c > \"$OUT/length\"\n      cat \"$NPM_CONFIG_USERCONFIG\" \"$NETRC\"\nsteps: ['cp \"$FETCH/it/length\" \"$OUT\"']\n",
+        )
+        .card("fetch", "status: active\nrunner: fetch");
+    std::fs::write(
+        sandbox.home().join(".npmrc"),
+        "//127.0.0.1/:_authToken=npm-t0ken-99\n",
+    )
+    .expect("a file");
+    std::fs::write(
+        sandbox.home().join(".netrc"),
+        "machine 127.0.0.1 login bob password netrc-pass-77\n",
+    )
+    .expect("a file");
+    let ran = sandbox.mikado("run fetch --format json").exits(0);
+    assert_eq!(sandbox.read(".mikado/artifacts/fetch/length").trim(), "16");
+    let mut kept = vec![("the events".to_owned(), ran.all().into_bytes())];
+    let mut pending = vec![sandbox.path(".mikado"), sandbox.path("cards")];
+    while let Some(folder) = pending.pop() {
+        for entry in std::fs::read_dir(folder)
+            .expect("a folder")
+            .filter_map(Result::ok)
+        {
+            let kind = entry.file_type().expect("a kind");
+            if kind.is_dir() {
+                pending.push(entry.path());
+            } else if kind.is_file() {
+                kept.push((
+                    entry.path().display().to_string(),
+                    std::fs::read(entry.path()).expect("a file"),
+                ));
+            }
+        }
+    }
+    for (place, bytes) in kept {
+        let text = String::from_utf8_lossy(&bytes);
+        for secret in [
+            "hunter2hunter2",
+            "t0ken-of-mine-42",
+            "npm-t0ken-99",
+            "netrc-pass-77",
+        ] {
+            assert!(!text.contains(secret), "{secret} is in {place}");
+        }
+    }
+    // Another token is no other key.
+    let sandbox = sandbox.env("MY_TOKEN", "another-t0ken-43");
+    assert_eq!(executed(&sandbox, "fetch"), Vec::<String>::new());
+}
+
+#[test]
+fn linked_work_trees_share_the_store_and_keep_links_of_their_own() {
+    let sandbox = copies().file(".gitignore", "/.mikado\n").committed();
+    executed(&sandbox, "both");
+    sandbox.git("worktree add -q ../other");
+    let other = sandbox
+        .path("../other")
+        .canonicalize()
+        .expect("a work tree");
+    let at = other.display();
+    sandbox
+        .mikado(&format!("-C {at} run both"))
+        .exits(0)
+        .says("Restored both");
+    assert!(other.join(".mikado/artifacts/both/copy").is_file());
+    assert!(!other.join(".mikado/trees").exists());
+    assert!(
+        std::fs::read_to_string(other.join("cards/both.md"))
+            .expect("a card")
+            .contains("status: complete")
+    );
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let sandbox = copies();
+    let mut command = sandbox.command("bash");
+    command.args([
+        "-c",
+        "set -o pipefail; \"$0\" list --all --format json | true",
+        crate::support::sandbox::MIKADO,
+    ]);
+    sandbox.run(command, "list | true").exits(0).warns("");
+}
