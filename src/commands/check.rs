@@ -12,6 +12,7 @@ use crate::report::SCHEMA_VERSION;
 use crate::words::count;
 
 use super::list::View;
+use super::runner_faults;
 use super::selection::{Selection, SelectionArgs};
 
 /// Check all cards and runners
@@ -44,7 +45,9 @@ pub enum CheckFormat {
 pub fn run(args: CheckArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&SelectionArgs::default(), context)?;
     let view = View::new(&selection);
-    let findings = view.findings();
+    let mut findings = view.findings();
+    findings.extend(runner_faults::find(&selection, &view, context));
+    diagnostic::sort(&mut findings);
     let out = &mut io::stdout().lock();
     let written = match args.format {
         CheckFormat::Text => {

