@@ -111,6 +111,18 @@ pub enum Command {
     Complete(commands::complete::CompleteArgs),
     /// Open a card again
     Reopen(commands::complete::ReopenArgs),
+    /// Write a new card
+    New(commands::require::NewArgs),
+    /// Let a card require another one
+    Require(commands::require::RequireArgs),
+    /// Let a card no longer require another one
+    Unrequire(commands::require::RequireArgs),
+    /// Look whether what is complete still holds
+    Verify(commands::verify::VerifyArgs),
+    /// Set mikado up here
+    Init(commands::init::InitArgs),
+    /// Print a script that completes commands in a shell
+    Completions(commands::completions::CompletionsArgs),
     /// Check all cards and runners
     Check(commands::check::CheckArgs),
     /// Show what `run` would do, and why
@@ -209,6 +221,12 @@ impl Command {
             Command::Graph(args) => commands::graph::run(args, context),
             Command::Complete(args) => commands::complete::complete(args, context),
             Command::Reopen(args) => commands::complete::reopen(args, context),
+            Command::New(args) => commands::require::new(args, context),
+            Command::Require(args) => commands::require::require(args, context),
+            Command::Unrequire(args) => commands::require::unrequire(args, context),
+            Command::Verify(args) => commands::verify::run(args, context),
+            Command::Init(args) => commands::init::run(args, context),
+            Command::Completions(args) => commands::completions::run(args, context),
             Command::Check(args) => commands::check::run(args, context),
             Command::Plan(args) => commands::plan::run(args, context),
             Command::Log(args) => commands::log::run(args, context),
@@ -232,7 +250,14 @@ impl Command {
                 GraphFormat::Json => Format::Json,
                 GraphFormat::Text | GraphFormat::Mermaid | GraphFormat::Dot => Format::Text,
             },
-            Command::Complete(_) | Command::Reopen(_) => Format::Text,
+            Command::Verify(args) => args.format,
+            Command::Complete(_)
+            | Command::Reopen(_)
+            | Command::New(_)
+            | Command::Require(_)
+            | Command::Unrequire(_)
+            | Command::Init(_)
+            | Command::Completions(_) => Format::Text,
             Command::Check(args) => match args.format {
                 CheckFormat::Json => Format::Json,
                 CheckFormat::Text | CheckFormat::Github => Format::Text,

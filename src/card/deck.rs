@@ -69,6 +69,15 @@ impl Deck {
         }
     }
 
+    /// The deck with `card` in the place of the file of the same path.
+    #[must_use]
+    pub fn with(self, card: Card) -> Deck {
+        let mut cards = self.cards;
+        cards.retain(|other| other.path() != card.path());
+        cards.push(card);
+        Deck::new(cards)
+    }
+
     /// All cards and pages, sorted by stem, then path.
     pub fn cards(&self) -> &[Card] {
         &self.cards

@@ -13,6 +13,7 @@ pub mod find;
 mod front_matter;
 mod markdown;
 mod parse;
+pub mod prerequisites;
 pub mod source;
 mod stem;
 

@@ -81,6 +81,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         yes,
         grace: GRACE,
         memory: memory(),
+        verify: false,
     };
     if workspace.store.is_writable() {
         let registered = workspace.store.register(&workspace.local);
@@ -195,7 +196,8 @@ fn report(args: &RunArgs, context: &Context) -> Box<dyn Report> {
     }
 }
 
-fn processors() -> usize {
+/// How many jobs run at once, unless it is said.
+pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

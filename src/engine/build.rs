@@ -256,6 +256,19 @@ impl Engine {
         Ok(false)
     }
 
+    /// Runs every check of a build's artifact again.
+    pub(super) async fn recheck(&self, card: &Arc<PlannedCard>) -> Result<(), Obstacle> {
+        let requires = self.used_artifacts(card)?;
+        let artifact = self.stored_artifact(&card.stem)?;
+        for number in 0..card.work.definition.verify.len() {
+            let order = self.check_order(card, &requires, &artifact, number).await?;
+            self.begin(card, Vec::new());
+            self.provide_tools(card).await?;
+            self.perform(&card.stem, &order, true, unmoved).await?;
+        }
+        Ok(())
+    }
+
     /// Runs the checks that have not passed for this artifact; returns all.
     async fn checks(
         &self,

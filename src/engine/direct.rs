@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::event::{Event, Failure, How, Outcome, Wait, WaitKind};
 use crate::plan::PlannedCard;
 use crate::process::{Execution, Exit, capture};
-use crate::runner::definition::{Check, Step};
+use crate::runner::definition::{Check, Kind, Step};
 use crate::runner::units;
 use crate::store::CardRun;
 
@@ -96,6 +96,22 @@ impl Engine {
             return Err(self.failed(card, message, None));
         }
         Ok(self.done(card, How::Ran, started))
+    }
+
+    /// Tries the checks of a card that is complete; changes nothing.
+    pub(super) async fn verify(&self, card: &Arc<PlannedCard>) -> Result<Finished, Obstacle> {
+        let broken = match card.work.kind {
+            Kind::Page | Kind::Hand => None,
+            Kind::Probe | Kind::Command => self.holds(card, &card.work.definition.verify).await?,
+            Kind::Build => match self.recheck(card).await {
+                Err(Obstacle::Failed(failure)) => Some(failure.message),
+                other => other.map(|()| None)?,
+            },
+        };
+        match broken {
+            Some(what) => Err(self.failed(card, format!("no longer true: {what}"), None)),
+            None => Ok(Finished::passed(How::Held, card)),
+        }
     }
 
     fn failed(&self, card: &PlannedCard, message: String, exit: Option<i32>) -> Obstacle {

@@ -279,3 +279,137 @@ fn check_looks_into_runners() {
     );
     drop(ran.says("did you mean `authentik`?"));
 }
+
+#[test]
+fn new_cards_are_written_with_their_parent_or_not_at_all() {
+    let sandbox = plan();
+    sandbox
+        .mikado("new scaffold --for wall --title 'Put up: a scaffold'")
+        .exits(0)
+        .prints(str![[r#"
+cards/scaffold.md: wall requires it
+
+"#]]);
+    assert_eq!(
+        sandbox.read("cards/scaffold.md"),
+        "---\ntitle: 'Put up: a scaffold'\nstatus: active\nrequires: []\n---\n# Put up: a scaffold\n"
+    );
+    assert!(
+        sandbox
+            .read("cards/wall.md")
+            .contains("requires: [bricks, mortar, scaffold]\n")
+    );
+    sandbox.mikado("list --ready").exits(0).says("scaffold");
+    sandbox
+        .mikado("new scaffold")
+        .exits(2)
+        .says("`scaffold` is there already");
+    sandbox
+        .mikado("new other --for about")
+        .exits(2)
+        .says("no front matter");
+    assert!(!sandbox.path("cards/other.md").exists());
+    sandbox.mikado("new ../out").exits(2);
+}
+
+#[test]
+fn requirements_are_edited_and_cycles_refused() {
+    let sandbox = plan();
+    sandbox
+        .mikado("require bricks water")
+        .exits(0)
+        .prints(str![[r#"
+bricks requires water
+
+"#]]);
+    sandbox
+        .mikado("require bricks water")
+        .exits(0)
+        .says("already");
+    let before = sandbox.read("cards/water.md");
+    sandbox
+        .mikado("require water wall")
+        .exits(3)
+        .says("require each other in a circle")
+        .says("`wall` requires `bricks`")
+        .says("cards/wall.md:4:12");
+    assert_eq!(sandbox.read("cards/water.md"), before);
+    sandbox
+        .mikado("unrequire bricks water")
+        .exits(0)
+        .says("bricks no longer requires water");
+    sandbox
+        .mikado("unrequire bricks water")
+        .exits(2)
+        .says("`bricks` does not require `water`");
+    sandbox
+        .mikado("require bricks wat")
+        .exits(2)
+        .says("write its whole stem: `water`");
+}
+
+#[test]
+fn verify_finds_what_is_no_longer_true() {
+    let sandbox = Sandbox::new()
+        .runner(
+            "file",
+            "verify: [{ name: the file is there, run: 'echo looking; test -e here' }]",
+        )
+        .runner(
+            "build",
+            "inputs: []\nsteps: ['echo x > \"$OUT/x\"']\nverify: ['test -e \"$ARTIFACT/x\"']",
+        )
+        .card("file", "status: complete\nrunner: file")
+        .card("built", "status: active\nrunner: build")
+        .card("page-like", "status: complete");
+    sandbox.mikado("run built").exits(0);
+    sandbox.write("here", "");
+    sandbox.mikado("verify --all").exits(0).prints(str![[r#"
+    holds built
+    holds file
+2 cards looked at, 0 no longer true, 1 without a check
+
+"#]]);
+    std::fs::remove_file(sandbox.path("here")).expect("the file");
+    sandbox.mikado("verify").exits(1).prints(str![[r#"
+    holds built
+   broken file: no longer true: `the file is there` exited with 1
+          | looking
+2 cards looked at, 1 no longer true, 1 without a check
+
+"#]]);
+    assert!(sandbox.read("cards/file.md").contains("status: complete"));
+}
+
+#[test]
+fn init_sets_up_a_folder_that_is_there_and_one_that_is_not() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .mikado("list")
+        .exits(2)
+        .says("`mikado init` makes a folder of cards");
+    sandbox.mikado("init").exits(0).prints(str![[r#"
+mikado.yaml: cards in cards
+cards/goal.md: a first card
+next: mikado list
+
+"#]]);
+    sandbox.mikado("list").exits(0).says("Write down the goal");
+    sandbox.mikado("init").exits(2).says("is there already");
+    let sandbox = Sandbox::new().file("docs/plan.md", "---\nstatus: active\n---\n# Plan\n");
+    sandbox
+        .mikado("init --cards docs")
+        .exits(0)
+        .says_nothing_of("first card");
+    sandbox.mikado("list").exits(0).says("plan");
+}
+
+#[test]
+fn completions_are_printed() {
+    for shell in ["bash", "zsh", "fish"] {
+        plan()
+            .mikado(&format!("completions {shell}"))
+            .exits(0)
+            .says("mikado");
+    }
+}
