@@ -121,6 +121,10 @@ pub enum Command {
     Verify(commands::verify::VerifyArgs),
     /// Set mikado up here
     Init(commands::init::InitArgs),
+    /// Explain the code of a finding
+    Explain(commands::explain::ExplainArgs),
+    /// Print the JSON Schema of a file format
+    Schema(commands::schema::SchemaArgs),
     /// Print a script that completes commands in a shell
     Completions(commands::completions::CompletionsArgs),
     /// Check all cards and runners
@@ -226,6 +230,8 @@ impl Command {
             Command::Unrequire(args) => commands::require::unrequire(args, context),
             Command::Verify(args) => commands::verify::run(args, context),
             Command::Init(args) => commands::init::run(args, context),
+            Command::Explain(args) => commands::explain::run(args, context),
+            Command::Schema(args) => commands::schema::run(args, context),
             Command::Completions(args) => commands::completions::run(args, context),
             Command::Check(args) => commands::check::run(args, context),
             Command::Plan(args) => commands::plan::run(args, context),
@@ -257,6 +263,8 @@ impl Command {
             | Command::Require(_)
             | Command::Unrequire(_)
             | Command::Init(_)
+            | Command::Explain(_)
+            | Command::Schema(_)
             | Command::Completions(_) => Format::Text,
             Command::Check(args) => match args.format {
                 CheckFormat::Json => Format::Json,

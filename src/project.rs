@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::card::body::Headings;
@@ -38,7 +39,7 @@ pub struct Project {
 }
 
 /// What `mikado.yaml` says.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Config {
     /// The folders of cards; `[cards]` where nothing is said.
@@ -63,7 +64,7 @@ pub struct Config {
 }
 
 /// The store.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct StoreConfig {
     /// Its folder.
@@ -75,7 +76,7 @@ pub struct StoreConfig {
 }
 
 /// How completion is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CompleteConfig {
     /// `status: complete`.
@@ -85,7 +86,7 @@ pub enum CompleteConfig {
 }
 
 /// Whether a run marks cards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MarkConfig {
     /// It does.
@@ -95,7 +96,7 @@ pub enum MarkConfig {
 }
 
 /// Where tools come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolsConfig {
     /// From the registries, by the lock.
@@ -105,7 +106,7 @@ pub enum ToolsConfig {
 }
 
 /// The headings under which steps and checks stand.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeadingsConfig {
     /// Those of steps.

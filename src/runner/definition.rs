@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::tools::{self, ToolSpec};
@@ -14,16 +15,18 @@ use super::units;
 use super::value::Value;
 
 /// A runner.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Definition {
     /// One line on what it does.
     pub summary: Option<String>,
     /// Parameters and their defaults, filled in by [`Definition::from_yaml`].
     #[serde(deserialize_with = "skipped")]
+    #[schemars(with = "IndexMap<String, serde_json::Value>")]
     pub with: IndexMap<String, Value>,
     /// Tools by name, in the order of PATH.
     #[serde(deserialize_with = "tools::deserialize_tools")]
+    #[schemars(with = "IndexMap<String, Option<ToolSpec>>")]
     pub tools: IndexMap<String, ToolSpec>,
     /// Variables of steps and checks.
     pub env: IndexMap<String, String>,
@@ -38,14 +41,18 @@ pub struct Definition {
     /// The only places with network, by name.
     pub fetch: IndexMap<String, Fetch>,
     /// What is executed, one after the other.
+    #[schemars(with = "Vec<ScalarOrFields<StepFields>>")]
     pub steps: Vec<Step>,
     /// What must hold of the artifact, or of the world.
+    #[schemars(with = "Vec<ScalarOrFields<CheckFields>>")]
     pub verify: Vec<Check>,
     /// Folders that outlive a run and are never part of a key.
     pub caches: Vec<String>,
     /// How long the steps together may take.
+    #[schemars(with = "Option<String>")]
     pub timeout: Option<Span>,
     /// How often a failure is tried again.
+    #[schemars(with = "ScalarOrFields<RetriesFields>")]
     pub retries: Retries,
     /// What it needs of the machine.
     pub resources: Resources,
@@ -137,7 +144,7 @@ impl Definition {
 }
 
 /// One entry of `inputs`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Input {
     /// A named source; without it `paths` are the repository's.
@@ -157,7 +164,7 @@ pub struct Input {
 }
 
 /// How an artifact is laid below `work/`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Links {
     /// One link for each entry at its top.
@@ -168,7 +175,7 @@ pub enum Links {
 }
 
 /// A step with network, cached by its own inputs.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Fetch {
     /// What is laid below its `work/`.
@@ -194,6 +201,7 @@ pub struct Fetch {
     /// Variables that reach it and never a key.
     pub pass_env: Vec<String>,
     /// How long it may take.
+    #[schemars(with = "Option<String>")]
     pub timeout: Option<Span>,
 }
 
@@ -286,7 +294,7 @@ impl<'de> Deserialize<'de> for Span {
 }
 
 /// A size as text in a file, or an expression with a parameter in it.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Resources {
     /// Memory that it needs at its peak, such as `2.5GiB`.
@@ -309,7 +317,7 @@ pub struct Retries {
 }
 
 /// Whether processes are confined.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
     /// As far as the kernel can.
@@ -320,7 +328,7 @@ pub enum Isolation {
 }
 
 /// Where the action's root lies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Root {
     /// Anywhere.
@@ -331,7 +339,7 @@ pub enum Root {
 }
 
 /// Which home folder the steps see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Home {
     /// The user's own.
@@ -347,32 +355,56 @@ fn skipped<'de, D: Deserializer<'de>>(
     Ok(IndexMap::new())
 }
 
-#[derive(Deserialize)]
+/// The schema of what is either a scalar or a mapping.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "its schema is wanted, and no value")]
+enum ScalarOrFields<T> {
+    /// The script, or the number, alone.
+    Scalar(String),
+    /// With more to say.
+    Fields(T),
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct StepFields {
+    /// What it is called in reports.
     name: Option<String>,
+    /// The script.
     run: String,
+    /// How long it may take.
+    #[schemars(with = "Option<String>")]
     timeout: Option<Span>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct CheckFields {
+    /// What it is called in reports.
     name: Option<String>,
+    /// The script.
     run: String,
+    /// How long it may take.
+    #[schemars(with = "Option<String>")]
     timeout: Option<Span>,
+    /// Whether its output is printed at the end of a run.
     #[serde(default)]
     show: bool,
+    /// Whether it runs on a hit as well.
     #[serde(default)]
     always: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-#[derive(Default)]
 struct RetriesFields {
+    /// Further attempts after the first.
     attempts: u32,
+    /// The wait before each.
+    #[schemars(with = "Option<String>")]
     delay: Option<Span>,
+    /// The exit codes that are tried again; all of them where it is empty.
     exit_codes: Vec<i32>,
 }
 

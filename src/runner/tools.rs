@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
@@ -16,11 +17,12 @@ use crate::runner::version::VersionReq;
 use crate::store::StoreError;
 
 /// A tool as a runner declares it, below its name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ToolSpec {
     /// The version that a tool from the PATH must have.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub version: Option<VersionReq>,
     /// `NAME==VERSION` of a Python package that brings it.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,140 @@
+//! `mikado schema`.
+
+use std::io::{self, Write};
+
+use clap::{Args, ValueEnum};
+use indexmap::IndexMap;
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::Value;
+
+use crate::cli::Context;
+use crate::error::{Error, Exit};
+use crate::project::Config;
+use crate::runner::definition::Definition;
+
+/// Print the JSON Schema of a file format
+#[derive(Clone, Debug, Args)]
+pub struct SchemaArgs {
+    /// Of what
+    #[arg(value_enum, value_name = "WHAT")]
+    pub of: SchemaOf,
+}
+
+/// What has a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// The front matter of a card.
+    Card,
+    /// A runner in `runners/`.
+    Runner,
+    /// `mikado.yaml`.
+    Config,
+}
+
+/// The front matter of a card. Unknown keys are kept and ignored.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "its schema is wanted, and no value")]
+struct Card {
+    /// What it is called.
+    title: Option<String>,
+    /// `active` is open; none, an empty one, `complete`, `completed` or `done` is complete.
+    status: Option<String>,
+    /// The stems of the cards that come before it.
+    requires: Option<OneOrMany>,
+    /// The git branch of a goal.
+    branch: Option<String>,
+    /// When it was changed.
+    modified: Option<String>,
+    /// Words to find it by.
+    tags: Option<OneOrMany>,
+    /// Other names of it.
+    aliases: Option<OneOrMany>,
+    /// A runner's name, a whole runner, or `human`.
+    runner: Option<Runner>,
+    /// The runner's parameters.
+    with: Option<IndexMap<String, Value>>,
+    /// Whose artifacts the runner reads: stems, or a stem for each role.
+    uses: Option<Uses>,
+}
+
+/// One text, or a list.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "its schema is wanted, and no value")]
+enum OneOrMany {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+/// What executes a card.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "its schema is wanted, and no value")]
+enum Runner {
+    /// The name of a file in `runners/`, or `human`.
+    Named(String),
+    /// A runner of its own.
+    Inline(Box<Definition>),
+}
+
+/// Whose artifacts a runner reads.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "its schema is wanted, and no value")]
+enum Uses {
+    /// By stem.
+    Stems(Vec<String>),
+    /// By role.
+    Roles(IndexMap<String, String>),
+}
+
+/// Carries `schema` out.
+///
+/// # Errors
+///
+/// Where the output can't be written.
+pub fn run(args: SchemaArgs, _: &Context) -> Result<Exit, Error> {
+    let text = serde_json::to_string_pretty(&schema(args.of)).unwrap_or_default();
+    writeln!(io::stdout(), "{text}").map_err(Error::disk("write to", "standard output"))?;
+    Ok(Exit::Done)
+}
+
+fn schema(of: SchemaOf) -> Value {
+    let generator = SchemaSettings::draft07().into_generator();
+    let schema = match of {
+        SchemaOf::Card => generator.into_root_schema_for::<Card>(),
+        SchemaOf::Runner => generator.into_root_schema_for::<Definition>(),
+        SchemaOf::Config => generator.into_root_schema_for::<Config>(),
+    };
+    let mut schema = schema.to_value();
+    if of == SchemaOf::Config {
+        // It has a reader of its own, which keeps scalars as written.
+        schema["properties"]["with"] = serde_json::json!({
+            "description": "Parameters for every runner that declares them.",
+            "type": "object",
+        });
+    }
+    schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_a_description() {
+        for of in [SchemaOf::Card, SchemaOf::Runner, SchemaOf::Config] {
+            let schema = schema(of);
+            let properties = schema["properties"]
+                .as_object()
+                .cloned()
+                .unwrap_or_default();
+            assert!(properties.len() > 5, "{of:?}");
+            for (name, property) in properties {
+                assert!(property["description"].is_string(), "{of:?}: {name}");
+            }
+        }
+    }
+}
