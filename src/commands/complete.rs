@@ -60,11 +60,7 @@ pub fn complete(args: CompleteArgs, context: &Context) -> Result<Exit, Error> {
     if let Some(reason) = &args.reason {
         remember(&selection, &stem, reason)?;
     }
-    let freed: Vec<Stem> = after(&selection, &stem)?
-        .into_iter()
-        .filter(|(before, after)| *before == State::Blocked && after.1 == State::Ready)
-        .map(|(_, (stem, _))| stem)
-        .collect();
+    let freed = turned(&selection, &stem, State::Blocked, State::Ready)?;
     match freed.as_slice() {
         [] => say(&format!("{stem} is complete")),
         freed => say(&format!("{stem} is complete; now ready: {}", list(freed))),
@@ -90,11 +86,7 @@ pub fn reopen(args: ReopenArgs, context: &Context) -> Result<Exit, Error> {
         return say(&format!("{stem} is open already"));
     }
     edit::reopen(&selection.project.root, card)?;
-    let blocked: Vec<Stem> = after(&selection, &stem)?
-        .into_iter()
-        .filter(|(before, after)| *before == State::Ready && after.1 == State::Blocked)
-        .map(|(_, (stem, _))| stem)
-        .collect();
+    let blocked = turned(&selection, &stem, State::Ready, State::Blocked)?;
     match blocked.as_slice() {
         [] => say(&format!("{stem} is open")),
         blocked => say(&format!("{stem} is open; now blocked: {}", list(blocked))),
@@ -159,19 +151,14 @@ fn remember(selection: &Selection, stem: &Stem, reason: &str) -> Result<(), Erro
     local.add(&run).map_err(|e| store_error(&e))
 }
 
-/// The dependents of `stem` with their states before and now.
-fn after(selection: &Selection, stem: &Stem) -> Result<Vec<(State, (Stem, State))>, Error> {
+/// The dependents of `stem` that were `from` before the write and are `to` now.
+fn turned(selection: &Selection, stem: &Stem, from: State, to: State) -> Result<Vec<Stem>, Error> {
     let project = &selection.project;
     let deck = Deck::read(&project.root, &project.card_dirs)?;
     let chain = Chain::new(&deck);
     let dependents = selection.chain.dependents(stem).into_iter();
     Ok(dependents
-        .map(|other| {
-            (
-                selection.chain.state(&other),
-                (other.clone(), chain.state(&other)),
-            )
-        })
+        .filter(|other| selection.chain.state(other) == from && chain.state(other) == to)
         .collect())
 }
 

@@ -20,7 +20,8 @@ use super::value::Value;
 pub struct Definition {
     /// One line on what it does.
     pub summary: Option<String>,
-    /// Parameters and their defaults, filled in by [`Definition::from_yaml`].
+    /// Parameters and their defaults; `~` is one that the card must give.
+    // Read apart, by `from_yaml`, which keeps scalars as written.
     #[serde(deserialize_with = "skipped")]
     #[schemars(with = "IndexMap<String, serde_json::Value>")]
     pub with: IndexMap<String, Value>,
