@@ -254,7 +254,7 @@ impl Command {
             Command::Why(args) => args.format,
             Command::Graph(args) => match args.format {
                 GraphFormat::Json => Format::Json,
-                GraphFormat::Text | GraphFormat::Mermaid | GraphFormat::Dot => Format::Text,
+                _ => Format::Text,
             },
             Command::Verify(args) => args.format,
             Command::Complete(_)

@@ -14,6 +14,7 @@ use crate::report::SCHEMA_VERSION;
 
 use super::list::View;
 use super::selection::{Selection, SelectionArgs};
+use super::svg;
 
 /// Draw the chain
 #[derive(Clone, Debug, Default, Args)]
@@ -52,6 +53,8 @@ pub enum GraphFormat {
     Mermaid,
     /// Graphviz's language.
     Dot,
+    /// A picture.
+    Svg,
     /// For programs.
     Json,
 }
@@ -78,6 +81,7 @@ pub fn run(args: GraphArgs, context: &Context) -> Result<Exit, Error> {
         GraphFormat::Text => layers(&cards),
         GraphFormat::Mermaid => mermaid(&cards, args.direction),
         GraphFormat::Dot => dot(&cards, args.direction),
+        GraphFormat::Svg => svg::draw(&boxes(&cards), args.direction == Way::Right),
         GraphFormat::Json => as_json(&cards),
     };
     let written = io::stdout().lock().write_all(text.as_bytes());
@@ -275,6 +279,17 @@ fn dot(cards: &[Drawn], way: Way) -> String {
     }
     text.push_str("}\n");
     text
+}
+
+fn boxes(cards: &[Drawn]) -> Vec<svg::Box> {
+    let one = |card: &Drawn| svg::Box {
+        name: card.stem.to_string(),
+        title: card.title.clone(),
+        class: card.state,
+        thick: card.goal,
+        before: card.requires.iter().map(Stem::to_string).collect(),
+    };
+    cards.iter().map(one).collect()
 }
 
 fn as_json(cards: &[Drawn]) -> String {

@@ -20,4 +20,5 @@ pub mod schema;
 pub(crate) mod selection;
 pub mod show;
 pub mod store;
+pub(crate) mod svg;
 pub mod verify;
