@@ -125,6 +125,8 @@ pub enum Command {
     Explain(commands::explain::ExplainArgs),
     /// Print the JSON Schema of a file format
     Schema(commands::schema::SchemaArgs),
+    /// Print the manual page, or write all pages to a folder
+    Man(commands::man::ManArgs),
     /// Print a script that completes commands in a shell
     Completions(commands::completions::CompletionsArgs),
     /// Check all cards and runners
@@ -232,6 +234,7 @@ impl Command {
             Command::Init(args) => commands::init::run(args, context),
             Command::Explain(args) => commands::explain::run(args, context),
             Command::Schema(args) => commands::schema::run(args, context),
+            Command::Man(args) => commands::man::run(args, context),
             Command::Completions(args) => commands::completions::run(args, context),
             Command::Check(args) => commands::check::run(args, context),
             Command::Plan(args) => commands::plan::run(args, context),
@@ -265,6 +268,7 @@ impl Command {
             | Command::Init(_)
             | Command::Explain(_)
             | Command::Schema(_)
+            | Command::Man(_)
             | Command::Completions(_) => Format::Text,
             Command::Check(args) => match args.format {
                 CheckFormat::Json => Format::Json,

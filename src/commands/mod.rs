@@ -12,6 +12,7 @@ pub mod init;
 pub mod list;
 pub mod lock;
 pub mod log;
+pub mod man;
 pub mod plan;
 pub mod require;
 pub mod run;

@@ -413,3 +413,25 @@ fn completions_are_printed() {
             .says("mikado");
     }
 }
+
+#[test]
+fn pages_of_the_manual_are_written() {
+    let sandbox = plan();
+    sandbox.mikado("man").exits(0).says(".TH mikado 1");
+    sandbox.mikado("man --output pages").exits(0);
+    assert!(sandbox.read("pages/mikado-run.1").contains("mikado"));
+}
+
+#[test]
+fn codes_are_explained_and_formats_have_a_schema() {
+    let sandbox = plan();
+    sandbox.mikado("explain cycle").exits(0).says("split it");
+    sandbox
+        .mikado("explain cylce")
+        .exits(2)
+        .says("did you mean `cycle`?");
+    for of in ["card", "runner", "config"] {
+        let schema = sandbox.mikado(&format!("schema {of}")).exits(0).json();
+        assert_eq!(schema["type"], "object");
+    }
+}
