@@ -10,5 +10,6 @@ mod chain;
 mod corners;
 mod foreign;
 mod process;
+mod readme;
 mod support;
 mod view;
