@@ -8,7 +8,8 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use super::{Card, PlanState, Source, Span};
+use super::splice::{ending_before, line_around, replaced, with_quotes};
+use super::{Card, PlanState, Source};
 use crate::error::Error;
 
 /// How completion is written.
@@ -80,8 +81,8 @@ pub fn completed(card: &Card, completion: Completion) -> Option<Vec<u8>> {
     let status = card.front.status.as_ref()?;
     let bytes = card.source.bytes();
     Some(match completion {
-        Completion::Set => replaced(bytes, &value_span(bytes, &status.span), b"complete"),
-        Completion::Remove => replaced(bytes, &whole_line(bytes, status.span.start), b""),
+        Completion::Set => replaced(bytes, &with_quotes(bytes, &status.span), b"complete"),
+        Completion::Remove => replaced(bytes, &line_around(bytes, status.span.start), b""),
     })
 }
 
@@ -97,28 +98,23 @@ pub fn reopened(card: &Card) -> Option<Vec<u8>> {
         return Some(match status.text.is_empty() {
             true => {
                 let end = content_end(bytes, status.span.start);
-                let line = &bytes[line_start(bytes, status.span.start)..end];
+                let line = &bytes[line_around(bytes, status.span.start).start..end];
                 match line.ends_with(b":") {
                     true => replaced(bytes, &(end..end), b" active"),
-                    false => replaced(bytes, &value_span(bytes, &status.span), b"active"),
+                    false => replaced(bytes, &with_quotes(bytes, &status.span), b"active"),
                 }
             }
-            false => replaced(bytes, &value_span(bytes, &status.span), b"active"),
+            false => replaced(bytes, &with_quotes(bytes, &status.span), b"active"),
         });
     }
     let front = &card.front;
     let before = front.modified.as_ref().or(front.title.as_ref());
     let at = match before {
-        Some(text) => whole_line(bytes, text.span.end).end,
-        None => whole_line(bytes, front.keys.first()?.span.start).start,
+        Some(text) => line_around(bytes, text.span.end).end,
+        None => line_around(bytes, front.keys.first()?.span.start).start,
     };
-    let ending: &[u8] = match bytes[..at].ends_with(b"\r\n") {
-        true => b"\r\n",
-        false => b"\n",
-    };
-    let mut line = b"status: active".to_vec();
-    line.extend(ending);
-    Some(replaced(bytes, &(at..at), &line))
+    let line = format!("status: active{}", ending_before(bytes, at));
+    Some(replaced(bytes, &(at..at), line.as_bytes()))
 }
 
 /// Writes a card's new bytes over its file below `root`.
@@ -166,41 +162,9 @@ fn refusal(refusal: Refusal) -> Error {
     Error::usage(refusal.to_string(), help)
 }
 
-fn replaced(bytes: &[u8], span: &Span, with: &[u8]) -> Vec<u8> {
-    let mut all = Vec::with_capacity(bytes.len() + with.len());
-    all.extend(&bytes[..span.start]);
-    all.extend(with);
-    all.extend(&bytes[span.end..]);
-    all
-}
-
-/// The value with its quotes.
-fn value_span(bytes: &[u8], span: &Span) -> Span {
-    let quoted = |quote: u8| {
-        span.start > 0 && bytes[span.start - 1] == quote && bytes.get(span.end) == Some(&quote)
-    };
-    match quoted(b'"') || quoted(b'\'') {
-        true => span.start - 1..span.end + 1,
-        false => span.clone(),
-    }
-}
-
-fn line_start(bytes: &[u8], at: usize) -> usize {
-    bytes[..at]
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |found| found + 1)
-}
-
-/// The line around `at` with its ending.
-fn whole_line(bytes: &[u8], at: usize) -> Span {
-    let end = bytes[at..].iter().position(|byte| *byte == b'\n');
-    line_start(bytes, at)..end.map_or(bytes.len(), |found| at + found + 1)
-}
-
 /// The end of the line around `at`, without its ending and blanks before it.
 fn content_end(bytes: &[u8], at: usize) -> usize {
-    let line = whole_line(bytes, at);
+    let line = line_around(bytes, at);
     let content = &bytes[line.clone()];
     let blanks = content
         .iter()

@@ -456,7 +456,3 @@ fn yaml_fault(source: &Source, error: &YamlError, yaml: &str, block: &Span) -> D
         .at(source.place(at..at + 1, "here"))
         .help(help)
 }
-
-#[cfg(test)]
-#[path = "front_matter_tests.rs"]
-mod tests;

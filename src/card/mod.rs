@@ -15,6 +15,7 @@ mod markdown;
 mod parse;
 pub mod prerequisites;
 pub mod source;
+mod splice;
 mod stem;
 
 use std::path::Path;

@@ -323,7 +323,3 @@ fn compare_with_gray_matter(
         .help("write the fences as `---` alone on a line"),
     )
 }
-
-#[cfg(test)]
-#[path = "parse_tests.rs"]
-mod tests;

@@ -3,6 +3,7 @@
 //! A list keeps its form: a block list gets a line like its last one, an inline
 //! list a further item. Pure: bytes in, bytes out.
 
+use super::splice::{ending_before, line_around, replaced, with_quotes};
 use super::{Card, PlanState, Source, Span, Stem};
 
 /// The bytes of `card` when it requires `stem` as well; `None` where it does
@@ -20,31 +21,39 @@ pub fn added(card: &Card, stem: &Stem) -> Option<Vec<u8>> {
             .as_ref()
             .or(front.title.as_ref())
             .or(front.keys.last())?;
-        let at = line(bytes, after.span.end).end;
-        let ending = ending(bytes, at);
+        let at = line_around(bytes, after.span.end).end;
+        let ending = ending_before(bytes, at);
         return Some(replaced(
             bytes,
             &(at..at),
-            &format!("requires:{ending}  - {text}{ending}"),
+            format!("requires:{ending}  - {text}{ending}").as_bytes(),
         ));
     };
     let entries = card.requires();
     let Some(last) = entries.last() else {
-        let rest = line(bytes, key.end);
+        let rest = line_around(bytes, key.end);
         return Some(match find(bytes, key.end..rest.end, b']') {
-            Some(at) => replaced(bytes, &(at..at), &text),
-            None => replaced(bytes, &value_of(bytes, &key), &format!(" [{text}]")),
+            Some(at) => replaced(bytes, &(at..at), text.as_bytes()),
+            None => replaced(
+                bytes,
+                &value_of(bytes, &key),
+                format!(" [{text}]").as_bytes(),
+            ),
         });
     };
-    let last = quoted(bytes, &last.span);
+    let last = with_quotes(bytes, &last.span);
     if is_inline(bytes, &key, &last) {
-        return Some(replaced(bytes, &(last.end..last.end), &format!(", {text}")));
+        return Some(replaced(
+            bytes,
+            &(last.end..last.end),
+            format!(", {text}").as_bytes(),
+        ));
     }
-    let whole = line(bytes, last.start);
+    let whole = line_around(bytes, last.start);
     let before = std::str::from_utf8(&bytes[whole.start..last.start]).ok()?;
     match before.trim_start().starts_with('-') {
         true => {
-            let ending = ending(bytes, whole.end);
+            let ending = ending_before(bytes, whole.end);
             // The last line of a file without an end has none to begin with.
             let lead = if bytes[..whole.end].ends_with(b"\n") {
                 ""
@@ -52,12 +61,16 @@ pub fn added(card: &Card, stem: &Stem) -> Option<Vec<u8>> {
                 ending
             };
             let new = format!("{lead}{before}{text}{ending}");
-            Some(replaced(bytes, &(whole.end..whole.end), &new))
+            Some(replaced(bytes, &(whole.end..whole.end), new.as_bytes()))
         }
         // `requires: one`.
         false => {
             let old = std::str::from_utf8(&bytes[last.clone()]).ok()?;
-            Some(replaced(bytes, &last, &format!("[{old}, {text}]")))
+            Some(replaced(
+                bytes,
+                &last,
+                format!("[{old}, {text}]").as_bytes(),
+            ))
         }
     }
 }
@@ -67,10 +80,10 @@ pub fn added(card: &Card, stem: &Stem) -> Option<Vec<u8>> {
 pub fn removed(card: &Card, stem: &Stem) -> Option<Vec<u8>> {
     let bytes = card.source.bytes();
     let key = key(card)?;
-    let span = quoted(bytes, &card.requires().get(entry(card, stem)?)?.span);
+    let span = with_quotes(bytes, &card.requires().get(entry(card, stem)?)?.span);
     if is_inline(bytes, &key, &span) {
         // With the comma after it, or else the one before.
-        let after = line(bytes, span.end);
+        let after = line_around(bytes, span.end);
         let comma = find(bytes, span.end..after.end, b',').filter(|at| {
             bytes[span.end..*at]
                 .iter()
@@ -93,20 +106,20 @@ pub fn removed(card: &Card, stem: &Stem) -> Option<Vec<u8>> {
                 }
             }
         };
-        return Some(replaced(bytes, &cut, ""));
+        return Some(replaced(bytes, &cut, "".as_bytes()));
     }
-    let whole = line(bytes, span.start);
+    let whole = line_around(bytes, span.start);
     let is_item = bytes[whole.start..span.start]
         .trim_ascii()
         .starts_with(b"-");
     Some(match (is_item, card.requires().len()) {
         // An empty block list would be no list at all.
         (true, 1) => {
-            let without = replaced(bytes, &whole, "");
-            replaced(&without, &value_of(bytes, &key), " []")
+            let without = replaced(bytes, &whole, "".as_bytes());
+            replaced(&without, &value_of(bytes, &key), " []".as_bytes())
         }
-        (true, _) => replaced(bytes, &whole, ""),
-        (false, _) => replaced(bytes, &span, "[]"),
+        (true, _) => replaced(bytes, &whole, "".as_bytes()),
+        (false, _) => replaced(bytes, &span, "[]".as_bytes()),
     })
 }
 
@@ -138,7 +151,7 @@ fn key(card: &Card) -> Option<Span> {
 
 /// From after the colon of a key to the end of its line's content.
 fn value_of(bytes: &[u8], key: &Span) -> Span {
-    let whole = line(bytes, key.end);
+    let whole = line_around(bytes, key.end);
     let colon = find(bytes, key.end..whole.end, b':').map_or(key.end, |at| at + 1);
     let content = &bytes[colon..whole.end];
     // A comment stays.
@@ -158,46 +171,11 @@ fn is_inline(bytes: &[u8], key: &Span, entry: &Span) -> bool {
     bytes[key.end..entry.start].contains(&b'[')
 }
 
-fn quoted(bytes: &[u8], span: &Span) -> Span {
-    let is = |quote: u8| {
-        span.start > 0 && bytes[span.start - 1] == quote && bytes.get(span.end) == Some(&quote)
-    };
-    match is(b'"') || is(b'\'') {
-        true => span.start - 1..span.end + 1,
-        false => span.clone(),
-    }
-}
-
 fn find(bytes: &[u8], span: Span, wanted: u8) -> Option<usize> {
     let found = bytes[span.clone()]
         .iter()
         .position(|byte| *byte == wanted)?;
     Some(span.start + found)
-}
-
-/// The line around `at` with its ending.
-fn line(bytes: &[u8], at: usize) -> Span {
-    let start = bytes[..at]
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |found| found + 1);
-    let end = bytes[at..].iter().position(|byte| *byte == b'\n');
-    start..end.map_or(bytes.len(), |found| at + found + 1)
-}
-
-fn ending(bytes: &[u8], at: usize) -> &'static str {
-    match bytes[..at].ends_with(b"\r\n") {
-        true => "\r\n",
-        false => "\n",
-    }
-}
-
-fn replaced(bytes: &[u8], span: &Span, with: &str) -> Vec<u8> {
-    let mut all = Vec::with_capacity(bytes.len() + with.len());
-    all.extend(&bytes[..span.start]);
-    all.extend(with.as_bytes());
-    all.extend(&bytes[span.end..]);
-    all
 }
 
 /// A card read from bytes that were made here, to go on with.

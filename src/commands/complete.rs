@@ -1,7 +1,5 @@
 //! `mikado complete` and `mikado reopen`.
 
-use std::io::{self, Write};
-
 use clap::Args;
 
 use crate::card::{Card, Deck, PlanState, Stem, edit};
@@ -14,6 +12,7 @@ use crate::store::{CardRun, Local};
 use crate::words::list;
 
 use super::list::View;
+use super::say;
 use super::selection::{Selection, SelectionArgs};
 
 /// Mark a card complete
@@ -160,9 +159,4 @@ fn turned(selection: &Selection, stem: &Stem, from: State, to: State) -> Result<
     Ok(dependents
         .filter(|other| selection.chain.state(other) == from && chain.state(other) == to)
         .collect())
-}
-
-fn say(line: &str) -> Result<Exit, Error> {
-    writeln!(io::stdout(), "{line}").map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
 }

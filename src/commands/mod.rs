@@ -23,3 +23,11 @@ pub mod show;
 pub mod store;
 pub(crate) mod svg;
 pub mod verify;
+
+/// Prints one line, and is done.
+fn say(line: &str) -> Result<crate::error::Exit, crate::error::Error> {
+    use std::io::Write;
+    let written = writeln!(std::io::stdout(), "{line}");
+    written.map_err(crate::error::Error::disk("write to", "standard output"))?;
+    Ok(crate::error::Exit::Done)
+}

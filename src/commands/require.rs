@@ -1,6 +1,6 @@
 //! `mikado new`, `mikado require` and `mikado unrequire`.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -10,6 +10,7 @@ use crate::chain::Chain;
 use crate::cli::Context;
 use crate::error::{Error, Exit};
 
+use super::say;
 use super::selection::{Selection, SelectionArgs};
 
 /// Write a new card
@@ -205,9 +206,4 @@ fn titled(stem: &str) -> String {
         Some(first) => first.to_uppercase().chain(letters).collect(),
         None => words,
     }
-}
-
-fn say(line: &str) -> Result<Exit, Error> {
-    writeln!(io::stdout(), "{line}").map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
 }

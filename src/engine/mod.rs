@@ -12,6 +12,7 @@ mod direct;
 pub(crate) mod fault;
 pub(crate) mod order;
 mod perform;
+mod signals;
 mod stage;
 
 use std::cell::{Cell, RefCell};
@@ -39,6 +40,7 @@ use crate::store::{ActionLock, CardRun, StoreError};
 use crate::workspace::Workspace;
 
 use fault::Obstacle;
+use signals::Signals;
 
 /// A group of finished actions is flushed when it has this many.
 const GROUP: usize = 64;
@@ -590,32 +592,5 @@ pub(crate) fn store_error(error: &StoreError) -> Error {
     Error::Store {
         message: error.to_string(),
         help: error.help().to_owned(),
-    }
-}
-
-/// The signals that end a run.
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Signals, Error> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let listen = |kind| signal(kind).map_err(|e| Error::Bug(format!("no signals: {e}")));
-        Ok(Signals {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Exit {
-        tokio::select! {
-            _ = self.interrupt.recv() => Exit::Interrupted,
-            _ = self.terminate.recv() => Exit::Terminated,
-            _ = self.hangup.recv() => Exit::Hangup,
-        }
     }
 }

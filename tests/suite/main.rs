@@ -12,4 +12,5 @@ mod foreign;
 mod process;
 mod readme;
 mod support;
+mod tidy;
 mod view;
