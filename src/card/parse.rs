@@ -323,3 +323,75 @@ fn compare_with_gray_matter(
         .help("write the fences as `---` alone on a line"),
     )
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+mod tests {
+    use super::*;
+    use crate::card::edit::{self, Completion};
+    use proptest::prelude::*;
+
+    fn read(bytes: &[u8]) -> Card {
+        Card::read(Stem::new("a"), Source::new("a.md".into(), bytes.to_vec()))
+    }
+
+    /// Bytes that look like cards more often than not.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            Just("---\n"),
+            Just("---\r\n"),
+            Just("...\n"),
+            Just("\u{feff}"),
+            Just("status: active\n"),
+            Just("status:\n"),
+            Just("status: 'active' # x\r\n"),
+            Just("requires: [a, \"b\"]\n"),
+            Just("requires:\n- a\n  - b\n"),
+            Just("runner: {inputs: [], steps: [x]}\n"),
+            Just("with: {a: 1.10, b: {c: ~}}\n"),
+            Just("uses: {r: x}\n"),
+            Just("<<<<<<< HEAD\n"),
+            Just("```sh run\necho\n```\n"),
+            Just("# Steps\n\n1. one\n- [ ] two\n"),
+            Just("\t: &x *x !t\n"),
+            Just("é\u{1f600}\0"),
+        ];
+        let text = proptest::collection::vec(piece, 0..9).prop_map(|all| all.concat().into_bytes());
+        prop_oneof![4 => text, 1 => proptest::collection::vec(any::<u8>(), 0..120)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn reading_never_panics_and_every_place_is_in_the_file(bytes in bytes()) {
+            let card = read(&bytes);
+            let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u32 + 1;
+            for finding in &card.findings {
+                for place in &finding.places {
+                    prop_assert!((1..=lines).contains(&place.line), "{place:?}");
+                }
+            }
+            drop((card.title(), card.body(&crate::card::body::Headings::default())));
+        }
+
+        #[test]
+        fn an_edit_changes_no_other_line(bytes in bytes(), remove in any::<bool>()) {
+            let card = read(&bytes);
+            let completion = if remove { Completion::Remove } else { Completion::Set };
+            let Some(done) = edit::completed(&card, completion) else { return Ok(()) };
+            let after = read(&done);
+            prop_assert_eq!(after.plan, PlanState::Complete);
+            let (old, new): (Vec<_>, Vec<_>) = (bytes.split(|b| *b == b'\n').collect(), done.split(|b| *b == b'\n').collect());
+            let same_start = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+            let same_end = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
+            prop_assert!(same_start + same_end + 1 >= old.len(), "{:?}", String::from_utf8_lossy(&done));
+            let again = edit::completed(&read(&done), completion);
+            prop_assert_eq!(again, None);
+            if !remove {
+                let opened = edit::reopened(&after).unwrap();
+                prop_assert_eq!(read(&opened).plan, PlanState::Open);
+            }
+        }
+    }
+}
