@@ -117,6 +117,8 @@ pub enum Command {
     Require(commands::require::RequireArgs),
     /// Let a card no longer require another one
     Unrequire(commands::require::RequireArgs),
+    /// Write a runner
+    Runner(commands::runner::RunnerArgs),
     /// Look whether what is complete still holds
     Verify(commands::verify::VerifyArgs),
     /// Set mikado up here
@@ -230,6 +232,7 @@ impl Command {
             Command::New(args) => commands::require::new(args, context),
             Command::Require(args) => commands::require::require(args, context),
             Command::Unrequire(args) => commands::require::unrequire(args, context),
+            Command::Runner(args) => commands::runner::run(args, context),
             Command::Verify(args) => commands::verify::run(args, context),
             Command::Init(args) => commands::init::run(args, context),
             Command::Explain(args) => commands::explain::run(args, context),
@@ -265,6 +268,7 @@ impl Command {
             | Command::New(_)
             | Command::Require(_)
             | Command::Unrequire(_)
+            | Command::Runner(_)
             | Command::Init(_)
             | Command::Explain(_)
             | Command::Schema(_)

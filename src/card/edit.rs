@@ -117,6 +117,25 @@ pub fn reopened(card: &Card) -> Option<Vec<u8>> {
     Some(replaced(bytes, &(at..at), line.as_bytes()))
 }
 
+/// The bytes of `card` with further lines in its front matter, after its status;
+/// `None` where it has no front matter. Lines end with a line feed, which
+/// becomes the card's own ending.
+pub fn with_lines(card: &Card, lines: &str) -> Option<Vec<u8>> {
+    if card.plan == PlanState::Unreadable {
+        return None;
+    }
+    let front = &card.front;
+    let bytes = card.source.bytes();
+    let after = front
+        .status
+        .as_ref()
+        .or(front.title.as_ref())
+        .or(front.keys.last())?;
+    let at = line_around(bytes, after.span.end).end;
+    let lines = lines.replace('\n', ending_before(bytes, at));
+    Some(replaced(bytes, &(at..at), lines.as_bytes()))
+}
+
 /// Writes a card's new bytes over its file below `root`.
 ///
 /// # Errors

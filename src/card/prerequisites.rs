@@ -4,7 +4,7 @@
 //! list a further item. Pure: bytes in, bytes out.
 
 use super::splice::{ending_before, line_around, replaced, with_quotes};
-use super::{Card, PlanState, Source, Span, Stem};
+use super::{Card, PlanState, Source, Span, Stem, edit};
 
 /// The bytes of `card` when it requires `stem` as well; `None` where it does
 /// already, or has no front matter to say it in.
@@ -15,19 +15,7 @@ pub fn added(card: &Card, stem: &Stem) -> Option<Vec<u8>> {
     let bytes = card.source.bytes();
     let text = written(stem.as_str());
     let Some(key) = key(card) else {
-        let front = &card.front;
-        let after = front
-            .status
-            .as_ref()
-            .or(front.title.as_ref())
-            .or(front.keys.last())?;
-        let at = line_around(bytes, after.span.end).end;
-        let ending = ending_before(bytes, at);
-        return Some(replaced(
-            bytes,
-            &(at..at),
-            format!("requires:{ending}  - {text}{ending}").as_bytes(),
-        ));
+        return edit::with_lines(card, &format!("requires:\n  - {text}\n"));
     };
     let entries = card.requires();
     let Some(last) = entries.last() else {

@@ -16,6 +16,7 @@ pub mod man;
 pub mod plan;
 pub mod require;
 pub mod run;
+pub mod runner;
 pub(crate) mod runner_faults;
 pub mod schema;
 pub(crate) mod selection;

@@ -435,3 +435,36 @@ fn codes_are_explained_and_formats_have_a_schema() {
         assert_eq!(schema["type"], "object");
     }
 }
+
+#[test]
+fn a_card_gets_a_runner_to_begin_with() {
+    let sandbox = Sandbox::new()
+        .card("lift", "status: active\ntags: [x]")
+        .file("README.md", "words\n");
+    sandbox
+        .mikado("runner new command --for lift")
+        .exits(0)
+        .says("+runner: lift")
+        .says("next: write into runners/lift.yaml");
+    assert!(
+        sandbox
+            .read("cards/lift.md")
+            .starts_with("---\nstatus: active\nrunner: lift\ntags: [x]\n---\n")
+    );
+    sandbox.mikado("check").exits(0);
+    sandbox
+        .mikado("plan lift")
+        .exits(0)
+        .says("run lift (a command, unless its check holds already)");
+    sandbox
+        .mikado("run lift")
+        .exits(1)
+        .says("write here what is to be run");
+    sandbox
+        .mikado("runner new probe --for lift")
+        .exits(2)
+        .says("has a runner already");
+    let sandbox = sandbox.card("make", "status: active");
+    sandbox.mikado("runner new build --for make").exits(0);
+    sandbox.mikado("run make").exits(0).says("Built make");
+}
