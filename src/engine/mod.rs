@@ -7,6 +7,7 @@
 //! prints nothing and decides nothing about cards: the plan says what to do.
 
 mod build;
+mod denial;
 pub(crate) mod describe;
 mod direct;
 pub(crate) mod fault;

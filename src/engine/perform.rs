@@ -21,6 +21,7 @@ use crate::runner::units;
 use crate::store::{ActionLock, Provenance, StoreError, TryLock, nar_hash};
 
 use super::Engine;
+use super::denial::Reach;
 use super::fault::Obstacle;
 use super::order::{Access, Order, Part, Performed};
 use super::stage;
@@ -183,10 +184,17 @@ impl Engine {
             part: order.step_name(1),
         });
         let execution = self.execution(order, &root.0, trees, output)?;
+        let allowed = execution.isolation.as_ref().map(|isolation| {
+            let read = isolation.read.iter();
+            read.chain(&isolation.write).cloned().collect::<Vec<_>>()
+        });
         let outcome = self.watch(card, order, &root.0, execution).await?;
         let to = log.metadata().map_or(from, |metadata| metadata.len());
         if let Some(failure) = self.failure(order, &root.0, &outcome, &log) {
-            return Err(failure);
+            return Err(match &allowed {
+                Some(allowed) => self.with_denial(failure, allowed),
+                None => failure,
+            });
         }
         if let Some(errno) = outcome.output_error {
             let error = std::io::Error::from_raw_os_error(errno);
@@ -386,6 +394,22 @@ impl Engine {
             log: Some(log.to_owned()),
             tail: last_lines(log),
         })))
+    }
+
+    /// Adds what to do, where the step failed because it was confined.
+    fn with_denial(&self, mut failure: Obstacle, allowed: &[PathBuf]) -> Obstacle {
+        if let Obstacle::Failed(failure) = &mut failure
+            && failure.help.is_empty()
+        {
+            let home = self.workspace.user.value("HOME").map(PathBuf::from);
+            let reach = Reach {
+                repository: &self.workspace.project.root,
+                home: home.as_deref(),
+                allowed,
+            };
+            failure.help = reach.help(&failure.tail).unwrap_or_default();
+        }
+        failure
     }
 
     /// Takes `out/` into the store, once it is what it must be.

@@ -672,3 +672,41 @@ fn a_closed_pipe_ends_quietly() {
     ]);
     sandbox.run(command, "list | true").exits(0).warns("");
 }
+
+#[test]
+fn a_denial_is_explained_with_the_line_to_add() {
+    let sandbox = Sandbox::new();
+    let secret = sandbox.path("docs/secret.md").display().to_string();
+    let ssh = sandbox.home().join(".ssh/id").display().to_string();
+    std::fs::create_dir_all(sandbox.home().join(".ssh")).expect("a folder");
+    std::fs::write(&ssh, "key").expect("a file");
+    let sandbox = sandbox
+        .file("docs/secret.md", "text\n")
+        .runner("read", &format!("inputs: []\nsteps: ['cat {secret}']"))
+        .runner("home", &format!("inputs: []\nsteps: ['cat {ssh}']"))
+        .runner(
+            "connect",
+            "inputs: []\nsteps: ['exec 3<>/dev/tcp/127.0.0.1/9']",
+        )
+        .runner(
+            "system",
+            "inputs: []\nsteps: ['head -c1 /etc/passwd > \"$OUT/x\"']",
+        )
+        .card("read", "status: active\nrunner: read")
+        .card("home", "status: active\nrunner: home")
+        .card("connect", "status: active\nrunner: connect")
+        .card("system", "status: active\nrunner: system");
+    sandbox
+        .mikado("run read")
+        .exits(1)
+        .says("add `- { paths: [docs/secret.md] }` to `inputs`");
+    sandbox
+        .mikado("run home")
+        .exits(1)
+        .says("is in your home folder, which steps do not see");
+    sandbox
+        .mikado("run connect")
+        .exits(1)
+        .says("steps and checks have no network");
+    sandbox.mikado("run system").exits(0);
+}
