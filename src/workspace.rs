@@ -243,6 +243,29 @@ impl Workspace {
         if last == action.key {
             return vec![Reason::Forgotten];
         }
+        self.differences(&last, action)
+    }
+
+    /// Why the fetch `name` of `stem` has to be done, as `action`.
+    pub(crate) fn reasons_to_fetch(&self, stem: &Stem, name: &str, action: &Action) -> Vec<Reason> {
+        let history = self.local.history(stem.as_str());
+        let Some(success) = history.success() else {
+            return vec![Reason::NeverSucceeded];
+        };
+        let mut reasons = match success.fetches.get(name) {
+            Some(last) => self.differences(last, action),
+            None => Vec::new(),
+        };
+        // What is not known any more explains nothing.
+        reasons.retain(|reason| *reason != Reason::Forgotten);
+        reasons.push(Reason::Fetching {
+            name: name.to_owned(),
+        });
+        reasons
+    }
+
+    /// How `action` differs from one that was performed.
+    fn differences(&self, last: &Digest, action: &Action) -> Vec<Reason> {
         let new: BTreeMap<Digest, &Vec<u8>> = action
             .blobs
             .iter()
@@ -252,7 +275,7 @@ impl Workspace {
             Some(bytes) => Some((*bytes).clone()),
             None => self.store.blob(digest).ok().flatten(),
         };
-        reason::between(&last, &action.key, &blob)
+        reason::between(last, &action.key, &blob)
     }
 
     /// What a fetch gets of the user's environment; `home` names further files

@@ -4,6 +4,11 @@ import os
 import pathlib
 import sys
 
+
+def times(number):
+    return "once" if number == 1 else f"{number} times"
+
+
 faults = []
 for wanted in json.loads(os.environ["WITH"])["substitute"]:
     path, old, expected = pathlib.Path(wanted["file"]), wanted["from"], wanted.get("count", 1)
@@ -16,7 +21,7 @@ for wanted in json.loads(os.environ["WITH"])["substitute"]:
         continue
     found = text.count(old)
     if found != expected:
-        faults.append(f"{path}: `{old}` was expected {expected} times and found {found} times")
+        faults.append(f"{path}: `{old}` was expected {times(expected)} and found {times(found)}")
         continue
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(text.replace(old, wanted["to"]))

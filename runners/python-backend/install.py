@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import zipfile
 
 parameters = json.loads(os.environ["WITH"])
 out = pathlib.Path(os.environ["OUT"])
@@ -34,6 +35,13 @@ exec "$(dirname "$(readlink -f "$0")")/python" -c 'import sys; sys.argv[0] = "{n
 def executable(path, text):
     path.write_text(text, "utf-8")
     path.chmod(0o755)
+
+
+def refuse_empty_wheels():
+    """hatchling makes a wheel of nothing where the folder that it was told to take is not there."""
+    for wheel in built:
+        if all(".dist-info/" in name for name in zipfile.ZipFile(wheel).namelist()):
+            sys.exit(f"{wheel.name}: the wheel is empty; is there the folder that its pyproject.toml names?")
 
 
 def install():
@@ -72,6 +80,7 @@ def lay(name, folder):
 
 
 (out / "bin").mkdir(parents=True)
+refuse_empty_wheels()
 install()
 commands()
 executable(out / "bin" / "python", PYTHON.format(version=version))

@@ -38,16 +38,20 @@ if lock is None:
     sys.exit(f"no lock of the dependencies: none of {', '.join(parameters['lock'])} is there")
 left_out = {name(text) for text in parameters["without"]}
 locked = {text: asked for text, asked in requirements(exported(lock)).items() if name(text) not in left_out}
-listed = pathlib.Path(os.environ["TMPDIR"], "requirements.txt")
+listed, details = (pathlib.Path(os.environ["TMPDIR"], name) for name in ("requirements.txt", "pip.log"))
 listed.write_text("\n".join([*locked, *parameters["requirements"]]) + "\n", "utf-8")
 # The list is closed, so nothing is resolved; sources are refused, since building one would run its code.
 download = ["pip", "download", "--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:"]
 if parameters["python"]:
     download += ["--python-version", str(parameters["python"])]
-download += ["--dest", os.environ["OUT"], "--requirement", str(listed)]
+download += ["--dest", os.environ["OUT"], "--requirement", str(listed), "--log", str(details)]
 log = subprocess.run(download, stderr=subprocess.PIPE, text=True)
 print(log.stderr, end="", file=sys.stderr)
 if log.returncode:
+    # To a registry that refuses, pip says no more than that nothing was found.
+    refusals = re.findall(r"Could not fetch URL .*", details.read_text("utf-8") if details.exists() else "")
+    for refusal in dict.fromkeys(refusals):
+        print(refusal, file=sys.stderr)
     for text, asked in locked.items():
         if re.search(rf"(?i)\b{re.escape(re.match(r'[^ ;]+', text)[0])}(?![\w.])", log.stderr):
             print(f"{text.split()[0]}: listed in {lock}" + (f", asked for by {asked}" if asked else ""), file=sys.stderr)

@@ -1,6 +1,7 @@
 /**
  * Says which locked packages npm's log complains of, and which packages asked for them: npm itself names one alone,
- * and for a wrong checksum none. Arguments: package-lock.json, the logs.
+ * and for a wrong checksum none. Where the lock has no addresses, a package's list of versions is asked for first.
+ * Arguments: package-lock.json, the logs.
  */
 import { readFileSync } from "node:fs";
 
@@ -13,6 +14,8 @@ const complaints = logs
 
 const nameOf = (path) => path.split("node_modules/").at(-1);
 
+const addresses = complaints.match(/https?:\/\/\S+/g) ?? [];
+
 function askers(name) {
     return Object.entries(packages)
         .filter(([, entry]) => name in { ...entry.dependencies, ...entry.optionalDependencies, ...entry.devDependencies })
@@ -22,7 +25,8 @@ function askers(name) {
 for (const [path, entry] of Object.entries(packages)) {
     const name = nameOf(path);
     const marks = [`${name}@${entry.version}`, `/${name}/-/${name.split("/").at(-1)}-${entry.version}.tgz`, entry.integrity];
-    if (path && marks.some((mark) => mark && complaints.includes(mark))) {
+    const isListRefused = addresses.some((address) => decodeURIComponent(address).endsWith(`/${name}`));
+    if (path && (isListRefused || marks.some((mark) => mark && complaints.includes(mark)))) {
         console.error(`${name}@${entry.version} could not be had, asked for by ${askers(name).join(", ") || "nobody"}`);
     }
 }

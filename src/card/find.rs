@@ -3,6 +3,9 @@
 use super::{Card, Deck, Stem};
 use crate::words;
 
+/// So many cards are named in a line.
+const FEW: usize = 8;
+
 /// A word that means no card, or several.
 #[derive(Debug, thiserror::Error)]
 pub enum NotFound {
@@ -13,6 +16,8 @@ pub enum NotFound {
         name: String,
         /// Names that are near.
         near: Vec<String>,
+        /// All cards, where they are few.
+        few: Vec<String>,
     },
     /// Several.
     #[error("`{name}` may be {}", words::list(.candidates))]
@@ -36,10 +41,13 @@ impl NotFound {
     /// What to do next.
     pub fn help(&self) -> String {
         match self {
-            NotFound::Unknown { near, .. } if near.is_empty() => {
-                "`mikado list --all` shows every card".into()
+            NotFound::Unknown { near, .. } if !near.is_empty() => {
+                format!("did you mean {}?", words::list(near))
             }
-            NotFound::Unknown { near, .. } => format!("did you mean {}?", words::list(near)),
+            NotFound::Unknown { few, .. } if !few.is_empty() => {
+                format!("the cards are {}", words::list(few))
+            }
+            NotFound::Unknown { .. } => "`mikado list --all` shows every card".into(),
             NotFound::Ambiguous { .. } => "write more of the stem".into(),
             NotFound::Duplicate { .. } => "rename all but one".into(),
         }
@@ -84,8 +92,20 @@ pub fn card(deck: &Deck, name: &str) -> Result<Stem, NotFound> {
         [] => Err(NotFound::Unknown {
             name: name.to_owned(),
             near: near(deck, name),
+            few: few(deck),
         }),
         cards => Err(several(cards)),
+    }
+}
+
+/// The stems of all cards; empty where there are too many for a line.
+fn few(deck: &Deck) -> Vec<String> {
+    let cards = deck.cards().iter().filter(|card| !card.page);
+    let stems: Vec<String> = cards.map(|card| card.stem.to_string()).collect();
+    if stems.len() <= FEW {
+        stems
+    } else {
+        Vec::new()
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::NodeIndex;
 
-use super::{Chain, State};
+use super::{Chain, Edge, State};
 use crate::card::{Card, Deck, PlanState, Stem};
 use crate::diagnostic::Diagnostic;
 use crate::words;
@@ -115,18 +115,23 @@ impl Chain {
             );
             for (index, from) in cycle.iter().enumerate() {
                 let to = cycle[(index + 1) % cycle.len()];
-                let Some(edge) = self.graph.find_edge(*from, to) else {
-                    continue;
-                };
                 let stem = &self.graph[*from];
                 let Some(card) = deck.files(stem.as_str()).into_iter().next() else {
                     continue;
                 };
-                let label = match index + 1 == cycle.len() {
-                    true => format!("`{stem}` requires `{}` again", self.graph[to]),
-                    false => format!("`{stem}` requires `{}`", self.graph[to]),
+                let again = match index + 1 == cycle.len() {
+                    true => " again",
+                    false => "",
                 };
-                finding = finding.at(card.source.place(self.graph[edge].span.clone(), label));
+                // A card that both requires and uses another has to let go of both.
+                let edges = self.graph.edges_connecting(*from, to);
+                let mut edges: Vec<&Edge> = edges.map(|edge| edge.weight()).collect();
+                edges.sort_by_key(|edge| edge.span.start);
+                for edge in edges {
+                    let verb = if edge.uses { "uses" } else { "requires" };
+                    let label = format!("`{stem}` {verb} `{}`{again}", self.graph[to]);
+                    finding = finding.at(card.source.place(edge.span.clone(), label));
+                }
             }
             self.findings.push(finding);
         }

@@ -174,7 +174,8 @@ fn build(
         match store.recorded(&order.action.key)? {
             Some(result) => fetched.insert(name.clone(), result.artifact),
             None => {
-                let why = vec![format!("has to fetch {name}")];
+                let reasons = workspace.reasons_to_fetch(&card.stem, name, &order.action);
+                let why = reasons.iter().map(ToString::to_string).collect();
                 return Ok(Foreseen { verb: "run", why });
             }
         };

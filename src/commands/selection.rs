@@ -288,17 +288,18 @@ impl Selection {
         let Some(card) = self.deck.card(stem) else {
             return Ok(Vec::new());
         };
-        let mut is_build = |stem: &Stem| match works.get(stem) {
+        // What can't be read has a finding of its own, and none that follows from it.
+        let mut may_be_build = |stem: &Stem| match works.get(stem) {
             Some(work) => work.kind == Kind::Build,
             None => {
                 let card = self.deck.card(stem);
                 let work = card.map(|card| runners.work(card, &self.headings));
-                work.is_some_and(|work| work.is_ok_and(|work| work.kind == Kind::Build))
+                work.is_some_and(|work| work.map_or(true, |work| work.kind == Kind::Build))
             }
         };
         if card.front.uses == Uses::Default {
             let required = self.chain.requires(stem);
-            let builds = required.iter().filter(|stem| is_build(stem));
+            let builds = required.iter().filter(|stem| may_be_build(stem));
             return Ok(builds
                 .map(|stem| (stem.to_string(), stem.clone()))
                 .collect());
@@ -310,7 +311,7 @@ impl Selection {
                 let message = format!("`{stem}` uses `{}`, which names no card", text.text);
                 return Err(Diagnostic::error("unknown-use", message).at(place));
             };
-            if !is_build(&used) {
+            if !may_be_build(&used) {
                 let message =
                     format!("`{stem}` uses `{used}`, which is no build: it has no artifact");
                 return Err(Diagnostic::error("use-without-artifact", message)

@@ -93,6 +93,12 @@ impl Engine {
             artifact: Some(artifact),
             checks,
             needs: needs(&order),
+            fetches: self
+                .fetches
+                .borrow()
+                .get(&card.stem)
+                .cloned()
+                .unwrap_or_default(),
             started_ms: self.started_ms(started),
             took_ms: took.as_millis() as u64,
             log: announced.then(|| self.log_of(&card.stem)),
@@ -176,15 +182,9 @@ impl Engine {
             let digest = match known.await?? {
                 Some(known) => known.artifact,
                 None => {
-                    let name = name.clone();
-                    let history = self.workspace.local.history(card.stem.as_str());
-                    self.begin(
-                        card,
-                        match history.success() {
-                            Some(_) => vec![Reason::Fetching { name }],
-                            None => vec![Reason::NeverSucceeded],
-                        },
-                    );
+                    let workspace = &self.workspace;
+                    let reasons = workspace.reasons_to_fetch(&card.stem, name, &order.action);
+                    self.begin(card, reasons);
                     self.provide_tools(card).await?;
                     let again = async || Ok(describe().await??.action.key);
                     self.perform(&card.stem, &order, false, again)
@@ -192,6 +192,9 @@ impl Engine {
                         .artifact
                 }
             };
+            let mut fetches = self.fetches.borrow_mut();
+            let of_card = fetches.entry(card.stem.clone()).or_default();
+            of_card.insert(name.clone(), key);
             fetched.insert(name.clone(), digest);
         }
         Ok(fetched)

@@ -98,6 +98,8 @@ pub struct Engine {
     cancelled: watch::Sender<bool>,
     /// Artifacts of the cards that are done.
     artifacts: RefCell<BTreeMap<Stem, Digest>>,
+    /// The actions of the fetches of cards, by name.
+    fetches: RefCell<BTreeMap<Stem, BTreeMap<String, Digest>>>,
     /// Cards that were announced.
     begun: RefCell<BTreeSet<Stem>>,
     /// Cards whose tools are there.
@@ -168,6 +170,7 @@ impl Engine {
             keeper: OnceCell::new(),
             cancelled: watch::Sender::new(false),
             artifacts: RefCell::default(),
+            fetches: RefCell::default(),
             begun: RefCell::default(),
             provided: RefCell::default(),
             shown: RefCell::default(),
@@ -521,6 +524,7 @@ impl Engine {
                 && last.artifact == run.artifact
                 && last.checks == run.checks
                 && last.needs == run.needs
+                && last.fetches == run.fetches
         })
     }
 

@@ -374,8 +374,11 @@ impl Engine {
             Exit::Signal(signal) => (format!("`{step}` was ended by signal {signal}"), None),
             other => (format!("`{step}`: {other}"), None),
         };
+        // A part of a single step has the step's name, or gives it its own.
         let message = match &order.part {
             Part::Build => what,
+            Part::Fetch(_) if step == order.part.name() => what,
+            Part::Check(name) if step == *name => format!("check {what}"),
             part => format!("{}: {what}", part.name()),
         };
         // A full disk takes the message of the step with it.

@@ -38,6 +38,9 @@ pub struct CardRun {
     /// Other trees that it would need again: fetches and tools.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Digest>,
+    /// The action of each of its fetches, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fetches: BTreeMap<String, Digest>,
     /// The checks that passed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Digest>,

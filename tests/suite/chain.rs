@@ -432,7 +432,7 @@ fn unknown_and_ambiguous_cards_are_usage_errors() {
     let sandbox = copies();
     sandbox.mikado("run nope").exits(2).warns(str![[r#"
 error: no card is called `nope`
-help: `mikado list --all` shows every card
+help: the cards are `a`, `b` and `both`
 
 "#]]);
     sandbox.mikado("run bot").exits(5 - 5);
