@@ -7,13 +7,31 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// How deep, and at how many files and folders, a short look goes.
+const DEPTH: usize = 6;
+const ENTRIES: usize = 20_000;
+
 /// The Markdown files of `folder`, in byte order of their paths.
 ///
 /// # Errors
 ///
 /// Where a folder can't be read.
 pub fn markdown_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let walker = ignore::WalkBuilder::new(folder)
+    collect(walker(folder).build(), usize::MAX)
+}
+
+/// Some Markdown files of `folder`: a look that ends soon, wherever it begins.
+///
+/// # Errors
+///
+/// Where the folder can't be read.
+pub fn some_markdown_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    collect(walker(folder).max_depth(Some(DEPTH)).build(), ENTRIES)
+}
+
+fn walker(folder: &Path) -> ignore::WalkBuilder {
+    let mut walker = ignore::WalkBuilder::new(folder);
+    walker
         .hidden(true)
         .ignore(false)
         .git_global(false)
@@ -26,10 +44,13 @@ pub fn markdown_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
             entry.depth() == 0
                 || entry.file_name() != "changelog.d"
                 || !entry.file_type().is_some_and(|kind| kind.is_dir())
-        })
-        .build();
+        });
+    walker
+}
+
+fn collect(walk: ignore::Walk, limit: usize) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in walker {
+    for entry in walk.take(limit) {
         let entry = match entry {
             Ok(entry) => entry,
             // A folder that vanished, or that only others may read, hides

@@ -22,7 +22,10 @@ impl Pattern {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        let text = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');
+        let text = text
+            .strip_prefix("./")
+            .unwrap_or(text)
+            .trim_end_matches('/');
         Pattern {
             text: text.to_owned(),
             negative,
