@@ -1,6 +1,9 @@
 //! The main job: the first run, the second, and a second clone.
 
-use super::{BACKEND, CLIENT, GOAL, SERVER, WEB, artifacts, cold, executed, warm};
+use snapbox::str;
+
+use super::{ALL, BACKEND, CLIENT, GOAL, NOTHING, SERVER, WEB};
+use super::{artifacts, begun, built, cold, events, executed, is_open, warm};
 
 #[test]
 fn first_run_ends_with_the_help_of_the_binary_that_it_built() {
@@ -19,133 +22,112 @@ fn first_run_ends_with_the_help_of_the_binary_that_it_built() {
 
 #[test]
 fn first_run_changes_the_status_line_of_three_cards_and_nothing_else() {
-    let changes: Vec<&str> = cold()
-        .diff
-        .lines()
-        .filter(|line| line.starts_with(['+', '-']))
+    let of_each = |line: fn(&str) -> String| -> Vec<String> {
+        // In git's order.
+        [CLIENT, SERVER, BACKEND].map(line).to_vec()
+    };
+    let lines = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };
+    assert_eq!(
+        lines(&cold().numstat),
+        of_each(|stem| format!("1\t1\tcards/{stem}.md"))
+    );
+    assert_eq!(
+        lines(&cold().status),
+        of_each(|stem| format!(" M cards/{stem}.md"))
+    );
+    let changes: Vec<String> = lines(&cold().diff)
+        .into_iter()
+        .filter(|line| line.starts_with(['+', '-']) && !line.starts_with(['+', '-'].map(|_| ' ')))
+        .filter(|line| !line.starts_with("---") && !line.starts_with("+++"))
         .collect();
-    let expected: Vec<String> = [CLIENT, SERVER, BACKEND]
-        .iter()
-        .flat_map(|stem| {
-            [
-                format!("--- a/cards/{stem}.md"),
-                format!("+++ b/cards/{stem}.md"),
-                "-status: active".to_owned(),
-                "+status: complete".to_owned(),
-            ]
-        })
-        .collect();
-    assert_eq!(changes, expected);
+    assert_eq!(changes, ["-status: active", "+status: complete"].repeat(3));
 }
 
 #[test]
-fn second_clone_with_the_first_ones_store_executes_nothing() {
+fn the_same_command_again_executes_nothing_and_says_so_in_a_line_a_card() {
+    let cold = cold();
+    assert_eq!(cold.again.code(), 0, "{}", cold.again.all());
+    let out = cold.again.stdout();
+    let (lines, help) = out.split_once("\n\n").expect("a check that is shown");
+    assert_eq!(
+        lines,
+        format!(
+            "    Fresh {CLIENT}\n    Fresh {BACKEND}\n    Fresh {SERVER}\n\
+             3 cards: 3 up to date in [TIME]"
+        )
+    );
+    assert!(help.starts_with(&format!("{SERVER}: prints its help\n")));
+    assert_eq!(begun(&cold.again_events), NOTHING);
+    for kind in ["partStarted", "toolProvisioning", "cardMarked"] {
+        assert!(events(&cold.again_events, kind).is_empty());
+    }
+}
+
+#[test]
+fn cards_that_are_checked_out_again_are_marked_again_without_executing_anything() {
+    let sandbox = built();
+    sandbox.git("commit -qam complete");
+    sandbox.git("checkout -q HEAD~ -- cards");
+    assert!(ALL.iter().all(|stem| is_open(&sandbox, stem)));
+    let ran = sandbox.mikado("run authentik-go-server --format json");
+    let ran = ran.exits(0);
+    assert_eq!(begun(&ran), NOTHING);
+    assert_eq!(events(&ran, "cardMarked").len(), 3);
+    let open: Vec<&str> = ALL.into_iter().filter(|s| is_open(&sandbox, s)).collect();
+    assert_eq!(open, [WEB, GOAL]);
+}
+
+#[test]
+fn second_clone_with_the_first_ones_store_restores_everything() {
     let sandbox = warm();
     let ran = sandbox
-        .mikado("run build-authentik-from-source --format json")
+        .mikado(&format!("run {GOAL} --format json"))
         .exits(0);
+    assert_eq!(begun(&ran), NOTHING);
     assert_eq!(artifacts(&ran), cold().artifacts);
+    assert_eq!(artifacts(&ran).len(), ALL.len());
+    for event in events(&ran, "cardFinished") {
+        assert_eq!(event["how"], "restored", "{event}");
+    }
     assert!(
-        !ran.stdout().contains("\"how\":\"built\""),
-        "{}",
-        ran.stdout()
+        sandbox
+            .path(".mikado/artifacts")
+            .join(GOAL)
+            .join("bin/ak")
+            .is_file()
     );
-    // Again: a line a card, and nothing else.
-    let again = sandbox.mikado("run authentik-go-server").exits(0);
-    for stem in [CLIENT, BACKEND, SERVER] {
-        assert!(
-            again.stdout().contains(&format!("    Fresh {stem}\n")),
-            "{}",
-            again.stdout()
-        );
-    }
-    assert!(!again.stdout().contains("Built") && !again.stdout().contains("Running"));
-    assert!(again.stdout().contains("3 cards: 3 up to date"));
-    // After the cards are checked out again nothing is executed, and all are marked.
-    sandbox.git("checkout -q cards");
-    assert!(sandbox.git("diff --stat").is_empty());
-    sandbox
-        .mikado("run authentik-go-server")
-        .exits(0)
-        .says("3 cards: 3 up to date, 3 marked complete");
-    for stem in [CLIENT, BACKEND, SERVER] {
-        assert!(
-            sandbox
-                .read(&format!("cards/{stem}.md"))
-                .contains("\nstatus: complete\n")
-        );
-    }
-    for stem in [WEB, GOAL] {
-        assert!(
-            sandbox
-                .read(&format!("cards/{stem}.md"))
-                .contains("\nstatus: active\n")
-        );
-    }
 }
 
 #[test]
 fn complete_cards_are_built_and_not_marked_in_a_fresh_clone() {
-    let sandbox = warm();
-    sandbox.edit(
-        &format!("cards/{SERVER}.md"),
-        "status: active",
-        "status: complete",
-    );
+    let sandbox = built();
     sandbox.git("commit -qam complete");
-    // A parameter of its own makes the server one that is not in the store.
+    // With a parameter of its own the server is one that is not in the store.
     sandbox
-        .mikado(&format!(
-            "run {SERVER} --with {SERVER}:prefix=/opt/elsewhere"
-        ))
+        .mikado(&format!("run {GOAL} --with {SERVER}:prefix=/opt/elsewhere"))
         .exits(0)
         .says(&format!("Built {SERVER}"))
         .says(&format!(
-            "note: `{SERVER}` was complete already, and built again"
-        ));
-    assert_eq!(sandbox.git("diff --name-only").lines().count(), 2);
+            "note: `{SERVER}` and `{GOAL}` were complete already, and built again"
+        ))
+        .says("5 cards: 2 executed, 3 up to date in");
+    assert!(sandbox.git("status --porcelain").is_empty());
 }
 
 #[test]
 fn unknown_and_ambiguous_cards_are_explained() {
     let sandbox = warm();
+    sandbox.mikado("run nope").exits(2).warns(str![[r#"
+error: no card is called `nope`
+help: the cards are `authentik-api-client-generation`, `authentik-go-server-derivation`, `authentik-python-backend-derivation`, `authentik-web-ui-derivation` and `build-authentik-from-source`
+
+"#]]);
     sandbox
-        .mikado("run nope")
+        .mikado("run authentik-go-sever-derivation")
         .exits(2)
-        .says("no card is called `nope`");
+        .says(&format!("did you mean `{SERVER}`"));
     sandbox.mikado("run authentik").exits(2).says(&format!(
         "`authentik` may be `{CLIENT}`, `{SERVER}`, `{BACKEND}` and `{WEB}`"
     ));
-}
-
-#[test]
-fn other_trees_can_stand_for_the_source() {
-    let sandbox = warm();
-    sandbox.copy_from_checkout("tests/fixtures/authentik", "../elsewhere");
-    let path = sandbox
-        .path("../elsewhere")
-        .canonicalize()
-        .expect("the copy")
-        .display()
-        .to_string();
-    assert_eq!(
-        executed(&sandbox, &format!("{SERVER} --source authentik={path}")),
-        Vec::<String>::new()
-    );
-    let sandbox = sandbox.env("MIKADO_SOURCE_AUTHENTIK", &path);
-    assert_eq!(executed(&sandbox, SERVER), Vec::<String>::new());
-    // The same tree as a tag of a git repository.
-    sandbox.git("init -q ../elsewhere");
-    sandbox.git("-C ../elsewhere add -Af");
-    sandbox.git("-C ../elsewhere commit -qm tree");
-    sandbox.git("-C ../elsewhere tag version/1");
-    let source = format!("--source authentik=git+file://{path}?ref=version/1");
-    assert_eq!(
-        executed(&sandbox, &format!("{SERVER} {source}")),
-        Vec::<String>::new()
-    );
-    sandbox
-        .mikado(&format!("run {SERVER} {source}"))
-        .exits(0)
-        .says("source authentik: git file://");
+    assert_eq!(executed(&sandbox, "authentik-go-server"), NOTHING);
 }

@@ -2,10 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{GOAL, warm};
+use super::{GOAL, built, warm};
 
 /// How long the server has to be ready, and to be gone.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,6 +52,17 @@ impl Drop for Ended {
         drop(self.0.kill());
         drop(self.0.wait());
     }
+}
+
+#[test]
+fn ak_answers_from_the_artifact_where_it_lies() {
+    let sandbox = built();
+    let artifact = sandbox.mikado(&format!("artifact path {GOAL}")).exits(0);
+    let ak = Path::new(artifact.stdout().trim_end()).join("bin/ak");
+    let mut command = sandbox.command(&ak.display().to_string());
+    command.arg("dump_config");
+    let ran = sandbox.run(command, "ak dump_config").exits(0);
+    assert_eq!(ran.json()["blueprints_dir"], "/opt/authentik/blueprints");
 }
 
 #[test]

@@ -1,3 +1,5 @@
 //! What the tests share: a repository of their own, and the real program.
 
+pub mod refusing;
 pub mod sandbox;
+pub mod scratch;

@@ -8,6 +8,8 @@ use std::process::{Command, Output, Stdio};
 use snapbox::assert_data_eq;
 use snapbox::data::IntoData;
 
+use super::scratch;
+
 /// The program under test.
 pub const MIKADO: &str = env!("CARGO_BIN_EXE_mikado");
 
@@ -31,7 +33,8 @@ impl Sandbox {
     }
 
     /// A git repository with this checkout's cards, runners and sources, in which
-    /// the user's own registry settings are used.
+    /// the user's own registry settings are used. Of what runners ask for, PATH
+    /// has Python alone.
     pub fn of_checkout() -> Sandbox {
         let mut sandbox = Sandbox::new();
         for folder in ["cards", "runners", "tests/fixtures"] {
@@ -61,6 +64,8 @@ impl Sandbox {
         };
         let user = std::env::vars().filter(|(name, _)| is_setting(name));
         sandbox.env.extend(user);
+        let path = scratch::path_without_tools().display().to_string();
+        sandbox.env.push(("PATH".into(), path));
         sandbox.committed()
     }
 
@@ -82,6 +87,12 @@ impl Sandbox {
     /// Sets a variable for every command.
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Takes a variable away from every command.
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.env.retain(|(known, _)| known != name);
         self
     }
 
