@@ -67,6 +67,11 @@ pub enum Reason {
         /// Its name.
         name: String,
     },
+    /// A check is yet to pass for the artifact, which is there.
+    Check {
+        /// Its name.
+        name: String,
+    },
     /// A fetch brought something else.
     Fetch {
         /// Its name.
@@ -131,6 +136,7 @@ impl std::fmt::Display for Reason {
             }
             Reason::Prerequisite { role } => write!(f, "artifact of `{role}` changed"),
             Reason::Fetching { name } => write!(f, "has to fetch {name}"),
+            Reason::Check { name } => write!(f, "check `{name}` has not passed yet"),
             Reason::Fetch { name } => write!(f, "fetch `{name}` brought something else"),
             Reason::Script { path } => write!(f, "script {path} changed"),
             Reason::Input { path, change } => match change {

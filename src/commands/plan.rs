@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use clap::Args;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
+use crate::action::reason::Reason;
 use crate::card::Stem;
 use crate::cli::{Context, Format};
 use crate::digest::Digest;
@@ -183,6 +185,15 @@ fn build(
     let order = describer.build(&fetched)?;
     if let Some(found) = store.lookup(&order.action.key)? {
         artifacts.insert(card.stem.clone(), found.artifact);
+        for number in 0..card.work.definition.verify.len() {
+            let check = describer.check(number, &found.artifact)?;
+            let passed: Option<IgnoredAny> = store.check(&check.action.key)?;
+            if passed.is_none() {
+                let name = check.part.own_name();
+                let why = vec![Reason::Check { name }.to_string()];
+                return Ok(Foreseen { verb: "check", why });
+            }
+        }
         return Ok(Foreseen {
             verb: "fresh",
             why: vec![],

@@ -14,7 +14,7 @@ use crate::store::CardRun;
 
 use super::describe::Describer;
 use super::fault::Obstacle;
-use super::order::{Order, Part, Performed};
+use super::order::{Order, Performed};
 use super::perform::blocking;
 use super::{CheckRecord, Engine, Finished};
 
@@ -76,7 +76,7 @@ impl Engine {
             }
         };
         let checks = self
-            .checks(card, &requires, &artifact, &order, &mut announced)
+            .checks(card, &requires, &artifact, &mut announced)
             .await?;
         let how = match (executed, self.link_points_to(&card.stem, &artifact)) {
             (true, _) => How::Built,
@@ -231,6 +231,8 @@ impl Engine {
     fn announce(&self, card: &PlannedCard, order: &Order, forced: bool, announced: &mut bool) {
         let mut reasons = self.workspace.reasons(&card.stem, &order.action);
         if forced {
+            // A result that is there is not looked for.
+            reasons.retain(|reason| *reason != Reason::Forgotten);
             reasons.insert(0, Reason::Forced);
         }
         *announced = true;
@@ -278,7 +280,6 @@ impl Engine {
         card: &Arc<PlannedCard>,
         requires: &BTreeMap<String, Digest>,
         artifact: &Digest,
-        build: &Order,
         announced: &mut bool,
     ) -> Result<Vec<Digest>, Obstacle> {
         let mut passed = Vec::new();
@@ -290,7 +291,9 @@ impl Engine {
                 Some(record) => record,
                 None => {
                     if !*announced {
-                        self.announce(card, build, false, announced);
+                        let name = order.part.own_name();
+                        self.begin(card, vec![Reason::Check { name }]);
+                        *announced = true;
                     }
                     self.provide_tools(card).await?;
                     let performed = self.perform(&card.stem, &order, true, unmoved).await?;
@@ -303,13 +306,9 @@ impl Engine {
                 }
             };
             if check.show && card.asked {
-                let name = match &order.part {
-                    Part::Check(name) => name.clone(),
-                    part => part.name(),
-                };
-                self.shown
-                    .borrow_mut()
-                    .push((card.stem.clone(), name, record.output));
+                let name = order.part.own_name();
+                let mut shown = self.shown.borrow_mut();
+                shown.push((card.stem.clone(), name, record.output));
             }
             passed.push(key);
         }

@@ -29,6 +29,14 @@ impl Part {
             Part::Check(name) => format!("check: {name}"),
         }
     }
+
+    /// For people who know what it is to its card.
+    pub(crate) fn own_name(&self) -> String {
+        match self {
+            Part::Build => "build".into(),
+            Part::Fetch(name) | Part::Check(name) => name.clone(),
+        }
+    }
 }
 
 /// An action to be performed.
