@@ -1,4 +1,4 @@
-//! English for messages: lists, plurals, and the nearest name.
+//! Words for messages: lists, plurals, shell words, and the nearest name.
 
 /// `` `a`, `b` and `c` ``.
 pub fn list<T: AsRef<str>>(names: &[T]) -> String {
@@ -15,6 +15,15 @@ pub fn count(number: usize, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),
         _ => format!("{number} {noun}s"),
+    }
+}
+
+/// A word as a shell takes it, quoted where it has to be.
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=+@%,".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 
@@ -39,6 +48,25 @@ mod tests {
         assert_eq!(list(&["a"]), "`a`");
         assert_eq!(count(1, "card"), "1 card");
         assert_eq!(count(0, "card"), "0 cards");
+    }
+
+    #[test]
+    fn a_shell_word_is_quoted_where_it_has_to_be() {
+        let words = [
+            "a:prefix=/opt/x-1",
+            "",
+            "a b",
+            "git+file:///x?ref=y",
+            "it's",
+        ];
+        let quoted = [
+            "a:prefix=/opt/x-1",
+            "''",
+            "'a b'",
+            "'git+file:///x?ref=y'",
+            r"'it'\''s'",
+        ];
+        assert_eq!(words.map(shell_word), quoted);
     }
 
     #[test]

@@ -139,7 +139,10 @@ impl PlainReport {
         if !failure.help.is_empty() {
             writeln!(self.out, "  help: {}", failure.help)?;
         }
-        writeln!(self.out, "  try again: mikado run {card}")
+        match &summary.again {
+            Some(command) => writeln!(self.out, "  try again: {command}"),
+            None => writeln!(self.out, "  try again: mikado run {card}"),
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Summary {
     pub shown: Vec<(Stem, String, Vec<u8>)>,
     /// Sources that were read: the name, what it is.
     pub sources: Vec<(String, String)>,
+    /// The command that tries again, where a failed card's name is not enough.
+    pub again: Option<String>,
     /// The folder of the logs' paths, for short ones.
     pub root: PathBuf,
 }

@@ -710,3 +710,31 @@ fn a_denial_is_explained_with_the_line_to_add() {
         .says("steps and checks have no network");
     sandbox.mikado("run system").exits(0);
 }
+
+#[test]
+fn checks_and_force_say_why_and_a_failure_says_how_to_try_again() {
+    let check = |words: &str| format!("{COPY}verify: [{{name: holds, run: '{words}'}}]\n");
+    let sandbox = copies().runner("copy", &check("true"));
+    assert_eq!(executed(&sandbox, "both"), ["a", "b", "both"]);
+    sandbox
+        .mikado("run a --force")
+        .exits(0)
+        .says("  Running a (forced)\n");
+    // The artifact is there, and only the check has to pass.
+    sandbox.write("runners/copy.yaml", &check("false"));
+    sandbox
+        .mikado("plan both")
+        .exits(0)
+        .says("    check a (check `holds` has not passed yet)\n")
+        .says("    fresh both\n");
+    sandbox
+        .mikado("run both --with 'file=a.txt' --keep-going")
+        .exits(1)
+        .says("  Running a (check `holds` has not passed yet)\n")
+        .says("Failed a: check `holds` exited with 1\n")
+        .says("  try again: mikado run both --with file=a.txt\n");
+    sandbox
+        .mikado("run a")
+        .exits(1)
+        .says("  try again: mikado run a\n");
+}
