@@ -738,3 +738,14 @@ fn checks_and_force_say_why_and_a_failure_says_how_to_try_again() {
         .exits(1)
         .says("  try again: mikado run a\n");
 }
+
+#[test]
+fn the_store_may_be_elsewhere_for_one_run_and_at_home_for_the_next() {
+    let sandbox = copies();
+    let elsewhere = sandbox.home().join("store");
+    let run = format!("both --store {}", elsewhere.display());
+    assert_eq!(executed(&sandbox, &run), ["a", "b", "both"]);
+    assert_eq!(executed(&sandbox, "both"), ["a", "b", "both"]);
+    assert_eq!(executed(&sandbox, &run), Vec::<String>::new());
+    assert_eq!(executed(&sandbox, "both"), Vec::<String>::new());
+}
