@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::card::Stem;
-use crate::runner::definition::Kind;
 use crate::runner::parameters::Parameters;
 use crate::runner::work::Work;
 use crate::schedule::Number;
@@ -66,15 +65,5 @@ impl Plan {
             prerequisites,
             cards,
         }
-    }
-
-    /// The builds that are not asked for and that no card of the plan uses: of
-    /// these nothing but the mark is wanted.
-    pub fn kinds(&self) -> BTreeMap<Kind, usize> {
-        let mut kinds = BTreeMap::new();
-        for card in &self.cards {
-            *kinds.entry(card.work.kind).or_insert(0) += 1;
-        }
-        kinds
     }
 }

@@ -80,7 +80,7 @@ impl Chain {
             chain.connect(deck, card, &mut required);
         }
         for card in deck.cards() {
-            let state = chain.decide(deck, card);
+            let state = chain.decide(deck, card, &required);
             chain.states.insert(card.stem.clone(), state);
         }
         chain.find_duplicates(deck, &required);
@@ -96,8 +96,18 @@ impl Chain {
         self.states.get(stem).copied().unwrap_or(State::Unreadable)
     }
 
-    fn decide(&self, deck: &Deck, card: &Card) -> State {
-        if deck.card(&card.stem).is_none() || card.plan == PlanState::Unreadable {
+    fn decide(&self, deck: &Deck, card: &Card, required: &BTreeSet<Stem>) -> State {
+        // Pages of one name, such as `index`, matter to nobody who names none.
+        let files = deck.files(card.stem.as_str());
+        if files.len() > 1 {
+            let matters = required.contains(&card.stem) || files.iter().any(|card| !card.page);
+            return if matters {
+                State::Unreadable
+            } else {
+                State::Complete
+            };
+        }
+        if card.plan == PlanState::Unreadable {
             return State::Unreadable;
         }
         if card.plan == PlanState::Complete {

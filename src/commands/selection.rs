@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 
 use crate::card::body::Headings;
 use crate::card::edit::Completion;
-use crate::card::{Deck, Stem, Uses, find};
+use crate::card::{Card, Deck, Stem, Uses, find};
 use crate::chain::Chain;
 use crate::cli::Context;
 use crate::diagnostic::{self, Diagnostic, Severity};
@@ -160,29 +160,37 @@ impl Selection {
         let goals = self.chain.goals();
         if args.all {
             let mut all: BTreeSet<Stem> = goals.into_iter().collect();
-            for card in self.deck.cards() {
-                let stem = &card.stem;
-                let mut is_build = || {
-                    let work = runners.work(card, &self.headings);
-                    work.is_ok_and(|work| work.kind == Kind::Build)
-                };
-                if self.chain.dependents(stem).is_empty() && is_build() {
-                    all.insert(stem.clone());
-                }
-            }
+            all.extend(self.last_builds(runners));
             return Ok(all.into_iter().collect());
         }
         match goals.as_slice() {
             [goal] => Ok(vec![goal.clone()]),
-            [] => Err(Error::usage(
-                "no card is open, so there is no goal to run",
-                "name a card, or use `--all` for every build that nothing requires",
-            )),
+            // Nothing is left of the plan; what was built can still be stale.
+            [] => match self.last_builds(runners) {
+                builds if builds.is_empty() => Err(Error::usage(
+                    "no card is open, and none builds anything",
+                    "name a card; `mikado list --all` shows them",
+                )),
+                builds => Ok(builds),
+            },
             several => Err(Error::usage(
                 format!("there are several goals: {}", words::list(several)),
                 "name one, or use `--all`",
             )),
         }
+    }
+
+    /// The builds that nothing requires.
+    fn last_builds(&self, runners: &mut Runners) -> Vec<Stem> {
+        let mut is_build = |card: &Card| {
+            let work = runners.work(card, &self.headings);
+            work.is_ok_and(|work| work.kind == Kind::Build)
+        };
+        let cards = self.deck.cards().iter();
+        cards
+            .filter(|card| self.chain.dependents(&card.stem).is_empty() && is_build(card))
+            .map(|card| card.stem.clone())
+            .collect()
     }
 
     /// The plan for what is asked, or the findings that are in its way.

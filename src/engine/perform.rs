@@ -431,7 +431,8 @@ impl Engine {
                         "{}: the output is not what its `hash` says\n  wanted: {wanted}\n  got:    {found}",
                         order.part.name()
                     );
-                    let help = "if the change is meant, write the new hash into the card";
+                    let help =
+                        "if the change is meant, write the new hash into the card or its runner";
                     return Err(Obstacle::failed("hash", message, help));
                 }
             }

@@ -132,16 +132,6 @@ impl Definition {
             Kind::Hand
         }
     }
-
-    /// Whether something in it opens the isolation up, so that its result must
-    /// stay on this machine.
-    pub fn is_local_only(&self) -> bool {
-        self.network
-            || self.home.is_some()
-            || !self.sockets.is_empty()
-            || !self.pass_env.is_empty()
-            || self.isolation == Isolation::None
-    }
 }
 
 /// One entry of `inputs`.

@@ -344,6 +344,20 @@ fn no_mark_leaves_the_cards_alone() {
 }
 
 #[test]
+fn without_an_open_card_a_run_keeps_what_was_built_up_to_date() {
+    let sandbox = copies();
+    executed(&sandbox, "");
+    assert_eq!(executed(&sandbox, ""), Vec::<String>::new());
+    sandbox.write("a.txt", "new\n");
+    assert_eq!(executed(&sandbox, ""), ["a", "both"]);
+    Sandbox::new()
+        .card("hand", "status: complete")
+        .mikado("run")
+        .exits(2)
+        .says("no card is open");
+}
+
+#[test]
 fn only_wants_the_artifacts_in_the_store() {
     let sandbox = copies();
     sandbox

@@ -256,6 +256,7 @@ fn stems_and_folders_of_all_kinds_are_read() {
     assert_eq!(of("with space")[0]["leaves"], json!(["7-smile \u{1f600}"]));
     assert!(of("x").is_empty() && of("y").is_empty());
     assert_eq!(of("same").len(), 2);
+    assert!(of("index").iter().all(|page| page["state"] == "complete"));
     assert_eq!(of("wants-same")[0]["state"], "blocked");
     let codes: Vec<&str> = list["findings"]
         .as_array()
