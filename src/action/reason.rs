@@ -108,9 +108,13 @@ pub enum Change {
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let between = |from: &Option<String>, to: &Option<String>| match (from, to) {
-            (Some(from), Some(to)) => format!("`{}` -> `{}`", cut(from), cut(to)),
-            (None, Some(to)) => format!("now `{}`", cut(to)),
-            (Some(from), None) => format!("no longer `{}`", cut(from)),
+            (Some(from), Some(to)) => {
+                let (from, to) = (in_a_line(from), in_a_line(to));
+                let start = first_difference(&from, &to);
+                format!("`{}` -> `{}`", cut(&from, start), cut(&to, start))
+            }
+            (None, Some(to)) => format!("now `{}`", cut(&in_a_line(to), 0)),
+            (Some(from), None) => format!("no longer `{}`", cut(&in_a_line(from), 0)),
             (None, None) => String::new(),
         };
         match self {
@@ -149,13 +153,38 @@ impl std::fmt::Display for Reason {
     }
 }
 
-fn cut(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(40) {
-        Some((at, _)) => format!("{}…", &line[..at]),
-        None if line.len() < text.len() => format!("{line}…"),
-        None => line.to_owned(),
+/// How many characters of a value are shown.
+const SHOWN: usize = 40;
+
+/// How many characters before a difference are shown.
+const BEFORE: usize = 16;
+
+/// The byte at which two values are shown so that their difference is seen.
+fn first_difference(from: &str, to: &str) -> usize {
+    let pairs = from.char_indices().zip(to.chars());
+    let same: Vec<usize> = pairs
+        .take_while(|((_, a), b)| a == b)
+        .map(|((at, _), _)| at)
+        .collect();
+    match same.len() + BEFORE <= SHOWN {
+        true => 0,
+        false => same[same.len() - BEFORE],
     }
+}
+
+/// A value in one line; a list has an entry a line.
+fn in_a_line(text: &str) -> String {
+    text.trim_end().replace('\n', " ")
+}
+
+/// `text` from the byte `start` on, no longer than is read at a glance.
+fn cut(text: &str, start: usize) -> String {
+    let rest = &text[start..];
+    let end = rest.char_indices().nth(SHOWN).map(|(at, _)| at);
+    let shown = &rest[..end.unwrap_or(rest.len())];
+    let before = if start > 0 { "…" } else { "" };
+    let after = if shown.len() < rest.len() { "…" } else { "" };
+    format!("{before}{shown}{after}")
 }
 
 /// The differences between two actions, most telling first.
@@ -410,6 +439,31 @@ mod tests {
             "tool python: `3.11.7` -> `3.12.1`",
         ];
         assert_eq!(reasons(from, to), expected);
+    }
+
+    #[test]
+    fn long_values_are_shown_where_they_differ() {
+        let value = |to: &str| {
+            let texts = r#"[{"file":"internal/web/static.go","from":"./web","to":""#;
+            let mut description = with(&[]);
+            description.env = vec![("WITH_SUBSTITUTE".into(), format!("{texts}{to}/web\"}}]"))];
+            description
+        };
+        assert_eq!(
+            reasons(value("/opt/x"), value("/srv/ü")),
+            [
+                r#"parameter substitute: `…:"./web","to":"/opt/x/web"}]` -> `…:"./web","to":"/srv/ü/web"}]`"#
+            ]
+        );
+        let lines = |text: &str| {
+            let mut description = with(&[]);
+            description.env = vec![("WITH_LIST".into(), text.into())];
+            description
+        };
+        assert_eq!(
+            reasons(lines("a\nb\nc"), lines("a\nb")),
+            ["parameter list: `a b c` -> `a b`"]
+        );
     }
 
     #[test]

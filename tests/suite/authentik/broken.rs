@@ -206,3 +206,18 @@ fn wheel_whose_hash_is_not_the_locks() {
         },
     );
 }
+
+#[test]
+fn python_that_is_not_the_one_that_is_needed() {
+    fails(
+        BACKEND,
+        &[
+            "Python 3.99 needed, 3.",
+            "--with python=3.99 --with import-check=none",
+        ],
+        |sandbox| {
+            let path = format!("{FIXTURE}/pyproject.toml");
+            sandbox.edit(&path, "\">=3.11,<3.15\"", "\"==3.99.*\"");
+        },
+    );
+}

@@ -70,6 +70,24 @@ fn go_module_that_the_registry_refuses() {
 }
 
 #[test]
+fn registry_that_does_not_answer() {
+    let closed = refusing::closed();
+    let sandbox = warm().env("GOPROXY", &closed);
+    append(
+        &sandbox,
+        &format!("{FIXTURE}/cmd/server/main.go"),
+        "// unreachable",
+    );
+    let words = [
+        "github.com/spf13/cobra@v1.10.1: Get \"http://127.0.0.1:",
+        "connection refused",
+    ];
+    fails_in(&sandbox, SERVER, &words, "--no-caches");
+    sandbox.git("checkout -q tests");
+    goes_on(sandbox, SERVER);
+}
+
+#[test]
 fn npm_package_that_the_registry_refuses() {
     let registry = refusing::registry();
     let sandbox = warm().env("NPM_CONFIG_REGISTRY", format!("{registry}/"));

@@ -1,4 +1,5 @@
-//! A registry on the loopback interface that refuses everything.
+//! Registries on the loopback interface: one that refuses everything, and one
+//! that does not answer.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,6 +14,13 @@ pub fn registry() -> String {
             std::thread::spawn(move || refuse(stream));
         }
     });
+    format!("http://{address}")
+}
+
+/// Where a registry might be, and nobody listens.
+pub fn closed() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
     format!("http://{address}")
 }
 
