@@ -1,58 +1,18 @@
 //! The assembled server, alive.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{GOAL, built, warm};
 
 /// How long the server has to be ready, and to be gone.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A GET by hand; status line, headers and body.
-fn get(port: u16, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .ok()?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok()?;
-    Some(String::from_utf8_lossy(&answer).into_owned())
-}
-
-/// The processes whose environment has this marker, zombies left out.
-fn alive(marker: &str) -> Vec<String> {
-    let processes = std::fs::read_dir("/proc")
-        .expect("/proc")
-        .filter_map(Result::ok);
-    processes
-        .filter(|entry| {
-            entry
-                .file_name()
-                .to_string_lossy()
-                .bytes()
-                .all(|b| b.is_ascii_digit())
-        })
-        .filter(|entry| {
-            // A zombie has no environment.
-            let environ = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-            String::from_utf8_lossy(&environ).contains(marker)
-        })
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect()
-}
-
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 #[test]
 fn ak_answers_from_the_artifact_where_it_lies() {
@@ -68,78 +28,119 @@ fn ak_answers_from_the_artifact_where_it_lies() {
 #[test]
 fn exported_server_serves_pages_files_and_the_api_and_leaves_nothing() {
     let sandbox = warm();
-    let prefix = sandbox
-        .root()
-        .canonicalize()
-        .expect("a root")
-        .join("../opt");
-    let prefix = prefix
-        .parent()
-        .expect("a parent")
-        .canonicalize()
-        .expect("a parent")
-        .join("opt");
-    let with = format!("--with prefix={}", prefix.display());
+    let beside = sandbox.path("..").canonicalize().expect("a folder");
+    let prefix = beside.join("opt");
+    let shown = prefix.display().to_string();
     sandbox
-        .mikado(&format!("run {GOAL} {with}"))
+        .mikado(&format!("run {GOAL} --with prefix={shown}"))
         .exits(0)
-        .says("the command answers");
+        .says("the command answers")
+        .says(&format!("\"blueprints_dir\": \"{shown}/blueprints\""));
     sandbox
-        .mikado(&format!("artifact export {GOAL} -o {}", prefix.display()))
+        .mikado(&format!("artifact export {GOAL} -o {shown}"))
         .exits(0)
         .says("copied to");
-    let port = TcpListener::bind("127.0.0.1:0")
-        .expect("a port")
-        .local_addr()
-        .expect("an address")
-        .port();
-    let marker = format!("MIKADO_TEST_SERVER={port}");
-    let mut command = sandbox.command(&prefix.join("bin/ak").display().to_string());
+    let port = free_port();
+    let mut command = sandbox.command(&format!("{shown}/bin/ak"));
     command
         .arg("server")
         .env("AUTHENTIK_LISTEN__HTTP", format!("127.0.0.1:{port}"))
-        .env("MIKADO_TEST_SERVER", port.to_string())
+        // What every process of it inherits.
+        .env("MIKADO_TEST_PREFIX", &shown)
         .env("TMPDIR", sandbox.home())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let mut server = Ended(command.spawn().expect("the server"));
-    let began = Instant::now();
-    let is = |path: &str, text: &str| get(port, path).is_some_and(|answer| answer.contains(text));
     // The server is asked until it is ready; how long that takes is not tested.
-    while !is("/-/health/ready/", " 200 ") && !is("/-/health/ready/", " 204 ") {
-        assert!(
-            began.elapsed() < PATIENCE,
-            "not ready: {:?}",
-            get(port, "/-/health/ready/")
-        );
-        assert!(
-            server.0.try_wait().expect("a state").is_none(),
-            "the server ended"
-        );
-        std::thread::yield_now();
-    }
-    let live = get(port, "/-/health/live/").expect("an answer");
-    assert!(live.starts_with("HTTP/1.0 20"), "{live}");
-    let file = get(port, "/static/dist/main.js").expect("an answer");
-    assert!(file.starts_with("HTTP/1.0 200"), "{file}");
-    let api = get(port, "/api/v3/root/config/").expect("an answer");
-    assert!(
-        api.starts_with("HTTP/1.0 200") && api.contains('{'),
-        "{api}"
-    );
-    assert!(!alive(&marker).is_empty());
-    let pid = server.0.id() as i32;
-    let pid = rustix::process::Pid::from_raw(pid).expect("a process");
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+    until("the server is ready", || {
+        let ended = server.0.try_wait().expect("a state");
+        assert!(ended.is_none(), "the server ended: {ended:?}");
+        get(port, "/-/health/ready/").is_some_and(|answer| answer.is_ok)
+    });
+    let answer = |path: &str| {
+        let answer = get(port, path).expect("an answer");
+        assert!(answer.is_ok, "{path}: {answer:?}");
+        answer.body
+    };
+    answer("/-/health/live/");
+    let bundle = fs::read(prefix.join("web/dist/main.js")).expect("the bundle");
+    assert_eq!(answer("/static/dist/main.js"), bundle);
+    let api = answer("/api/v3/root/config/");
+    let api: serde_json::Value = serde_json::from_slice(&api).expect("JSON");
+    assert_eq!(api["version"], "2026.2.0", "{api}");
+    // The server itself, and what answers for the API.
+    assert!(alive(&shown).len() > 1, "{:?}", alive(&shown));
+    let pid = Pid::from_child(&server.0);
+    kill_process(pid, Signal::TERM).expect("a signal");
     let status = server.0.wait().expect("an end");
     assert!(status.success(), "{status:?}");
+    until("all of its processes are gone", || alive(&shown).is_empty());
+    assert!(get(port, "/-/health/live/").is_none());
+}
+
+/// Asks until it is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
-    while !alive(&marker).is_empty() {
-        assert!(
-            began.elapsed() < PATIENCE,
-            "still alive: {:?}",
-            alive(&marker)
-        );
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "never: {what}");
         std::thread::yield_now();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// An answer of the server.
+#[derive(Debug)]
+struct Answer {
+    is_ok: bool,
+    body: Vec<u8>,
+}
+
+/// A GET by hand; `None` where nobody answers.
+fn get(port: u16, path: &str) -> Option<Answer> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    Some(Answer {
+        is_ok: answer.starts_with(b"HTTP/1.0 20"),
+        body: answer.split_off(end + 4),
+    })
+}
+
+/// The processes with `text` in their environment or command line. A zombie
+/// has neither.
+fn alive(text: &str) -> Vec<String> {
+    let has = |process: &Path, file: &str| {
+        let bytes = fs::read(process.join(file)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).contains(text)
+    };
+    let own = std::process::id().to_string();
+    let entries = fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+    entries
+        .map(|entry| {
+            (
+                entry.path(),
+                entry.file_name().to_string_lossy().into_owned(),
+            )
+        })
+        .filter(|(_, name)| name.bytes().all(|b| b.is_ascii_digit()) && *name != own)
+        .filter(|(path, _)| has(path, "environ") || has(path, "cmdline"))
+        .map(|(_, name)| name)
+        .collect()
+}
+
+/// A process that does not outlive a test that stops early.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
