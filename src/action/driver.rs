@@ -53,9 +53,16 @@ step() {
 }
 "#;
 
+const OWN_HOME: &str = r#"HOME="$root/home""#;
+const USER_HOME: &str = r#"HOME="${HOME:-$root/home}""#;
+
 /// The script for `steps`.
-pub fn text(steps: &[Step]) -> String {
+/// With `user_home`, HOME is the one that it is started with, if there is one.
+pub fn text(steps: &[Step], user_home: bool) -> String {
     let mut text = String::from(HEAD);
+    if user_home {
+        text = text.replacen(OWN_HOME, USER_HOME, 1);
+    }
     for (index, step) in steps.iter().enumerate() {
         text.push_str(&format!("step {}", index + 1));
         for word in step.language.argv() {
@@ -90,6 +97,13 @@ mod tests {
             run: "true".into(),
             ..Step::default()
         };
-        assert_eq!(text(&[step("a")]), text(&[step("b")]));
+        assert_eq!(text(&[step("a")], false), text(&[step("b")], false));
+    }
+
+    #[test]
+    fn the_home_folder_is_the_users_only_where_it_is_asked_for() {
+        assert_eq!(HEAD.matches(OWN_HOME).count(), 1);
+        assert!(!text(&[], false).contains(USER_HOME));
+        assert!(text(&[], true).contains(USER_HOME));
     }
 }

@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, Failure};
-use crate::process::{ActionPaths, Execution, Exit, Isolation, Outcome, capture};
+use crate::process::{Execution, Exit, Isolation, Outcome, capture};
 use crate::reapi::{ActionResult, ExecutedActionMetadata, OutputDirectory, Timestamp};
 use crate::runner::units;
 use crate::store::{ActionLock, Provenance, StoreError, TryLock, nar_hash};
 
 use super::Engine;
+use super::confine::{self, Confining};
 use super::denial::Reach;
 use super::fault::Obstacle;
 use super::order::{Access, Order, Part, Performed};
@@ -49,7 +50,9 @@ impl Engine {
         if !forced && order.part_is_cached() {
             let store = Arc::clone(&self.workspace.store);
             let key = order.action.key;
-            if let Some(found) = blocking(move || store.lookup(&key)).await?? {
+            let local = self.stays_local(order).is_some();
+            let found = blocking(move || store.lookup(&key)).await??;
+            if let Some(found) = found.filter(|found| found.suits(local)) {
                 return Ok(Performed {
                     artifact: found.artifact,
                     executed: false,
@@ -113,12 +116,18 @@ impl Engine {
             took_ms: performed.took.as_millis() as u64,
             commit: self.workspace.commit.clone(),
             host: self.workspace.host_name.clone(),
+            local: self.stays_local(order),
             ..Provenance::default()
         };
         let result = result(&performed.artifact, started_at);
         store.record(&order.action.key, &result, &provenance)?;
         self.touch();
         Ok(())
+    }
+
+    /// Why the result of `order` must not be shared, if it must not.
+    pub(super) fn stays_local(&self, order: &Order) -> Option<String> {
+        order.stays_local(&self.workspace)
     }
 
     fn tries_again(&self, order: &Order, failure: &Failure, attempt: u32) -> bool {
@@ -184,15 +193,19 @@ impl Engine {
             part: order.step_name(1),
         });
         let execution = self.execution(order, &root.0, trees, output)?;
-        let allowed = execution.isolation.as_ref().map(|isolation| {
-            let read = isolation.read.iter();
-            read.chain(&isolation.write).cloned().collect::<Vec<_>>()
-        });
+        let (isolation, seen_root) = (execution.isolation.clone(), execution.cwd.clone());
         let outcome = self.watch(card, order, &root.0, execution).await?;
+        if outcome.without_spaces && !self.told_open.replace(true) {
+            self.emit(Event::Noted {
+                message: "the kernel refused namespaces this time: this build saw the machine's `/tmp` and its sockets".into(),
+            });
+        }
         let to = log.metadata().map_or(from, |metadata| metadata.len());
         if let Some(failure) = self.failure(order, &root.0, &outcome, &log) {
-            return Err(match &allowed {
-                Some(allowed) => self.with_denial(failure, allowed),
+            return Err(match &isolation {
+                Some(isolation) => {
+                    self.with_denial(failure, order, [&root.0, &seen_root], isolation)
+                }
                 None => failure,
             });
         }
@@ -221,9 +234,14 @@ impl Engine {
     async fn lay(&self, root: &Path, order: &Arc<Order>) -> Result<Vec<PathBuf>, Obstacle> {
         let store = Arc::clone(&self.workspace.store);
         let (root, order) = (root.to_owned(), Arc::clone(order));
+        let moved = confine::is_moved(&self.workspace, &order.access, order.fixed);
         let laid = blocking(move || {
             let tree = |digest: &Digest| store.path_of_tree(digest);
-            stage::stage(&root, &order.action.root, &tree, &order.host)
+            let linked = |digest: &Digest| match moved {
+                true => Path::new(confine::FIXED_TREES).join(digest.hex()),
+                false => store.path_of_tree(digest),
+            };
+            stage::stage(&root, &order.action.root, &tree, &linked, &order.host)
         });
         laid.await?
             .map_err(|fault| Obstacle::failed("stage", fault.to_string(), ""))
@@ -242,6 +260,7 @@ impl Engine {
             .map(|v| (v.name.clone().into(), v.value.clone().into()))
             .collect();
         let mut caches = Vec::new();
+        let mut cache_folder = None;
         if !order.caches.is_empty() {
             let folder = match self.options.no_caches {
                 true => root.join("tmp/cache"),
@@ -257,9 +276,8 @@ impl Engine {
                 })?;
                 caches.push(path);
             }
-            env.push(("CACHE".into(), folder.into()));
+            cache_folder = Some(folder);
         }
-        let prefixes: Vec<PathBuf> = order.host.iter().map(|p| p.prefix.clone()).collect();
         let mut secrets = Vec::new();
         for name in &order.pass_env {
             if let Some(value) = workspace.user.value(name) {
@@ -267,31 +285,31 @@ impl Engine {
                 secrets.push(std::os::unix::ffi::OsStrExt::as_bytes(value).to_vec());
             }
         }
-        let mut isolation = Isolation::of_action(&ActionPaths {
-            root: root.to_owned(),
+        let confining = Confining {
+            workspace,
+            root,
             trees,
-            prefixes,
+            host: &order.host,
             caches,
-        });
-        // Tools like `go mod vendor -o` make the folder `out` anew, which is a
-        // change of its parent. The root is this action's alone; what it links
-        // to lies elsewhere and stays read-only.
-        isolation.write.push(root.to_owned());
-        let isolation = match &order.access {
-            Access::Confined => Some(isolation),
-            Access::Network => Some(isolation.with_network(&[])),
-            Access::Free => None,
-            Access::Fetch { home } => {
-                let fetch = workspace.fetch_environment(home);
-                secrets.extend(fetch.secrets);
-                for (name, value) in fetch.vars {
-                    if !env.iter().any(|(known, _)| *known == name) {
-                        env.push((name, value));
-                    }
-                }
-                Some(isolation.with_network(&fetch.readable))
-            }
+            access: &order.access,
+            fixed: order.fixed,
         };
+        if let Some(folder) = cache_folder {
+            env.push(("CACHE".into(), confining.seen_caches(&folder).into()));
+        }
+        env.extend(confining.variables());
+        let mut readable = Vec::new();
+        if let Access::Fetch { home } = &order.access {
+            let fetch = workspace.fetch_environment(home);
+            secrets.extend(fetch.secrets);
+            readable = fetch.readable;
+            for (name, value) in fetch.vars {
+                if !env.iter().any(|(known, _)| *known == name) {
+                    env.push((name, value));
+                }
+            }
+        }
+        let seen_root = confining.seen_root();
         Ok(Execution {
             argv: order
                 .action
@@ -300,10 +318,10 @@ impl Engine {
                 .iter()
                 .map(Into::into)
                 .collect(),
-            env: absolute_path(env, root),
-            cwd: root.to_owned(),
+            env: absolute_path(env, &seen_root),
+            isolation: confining.isolation(&readable),
+            cwd: seen_root,
             output,
-            isolation: isolation.filter(|_| workspace.kernel_isolates),
             secrets,
             timeout: order.timeout,
             grace: self.options.grace,
@@ -400,15 +418,24 @@ impl Engine {
     }
 
     /// Adds what to do, where the step failed because it was confined.
-    fn with_denial(&self, mut failure: Obstacle, allowed: &[PathBuf]) -> Obstacle {
+    fn with_denial(
+        &self,
+        mut failure: Obstacle,
+        order: &Order,
+        roots: [&Path; 2],
+        isolation: &Isolation,
+    ) -> Obstacle {
         if let Obstacle::Failed(failure) = &mut failure
             && failure.help.is_empty()
         {
             let home = self.workspace.user.value("HOME").map(PathBuf::from);
             let reach = Reach {
+                part: &order.part,
                 repository: &self.workspace.project.root,
                 home: home.as_deref(),
-                allowed,
+                roots,
+                isolation,
+                sockets: confine::known_sockets(&self.workspace),
             };
             failure.help = reach.help(&failure.tail).unwrap_or_default();
         }

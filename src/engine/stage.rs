@@ -14,6 +14,9 @@ use std::time::{Duration, SystemTime};
 use crate::action::{HOST_TOOLS, InputRoot, Node, driver};
 use crate::digest::Digest;
 
+/// The folder below the root that a confined step has for `/tmp`.
+pub(crate) const TEMPORARY: &str = ".mikado/tmp";
+
 /// A program of the machine that the steps find by some names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HostProgram {
@@ -40,7 +43,8 @@ pub(crate) struct Fault {
 const TIME: Duration = Duration::from_secs(315_619_200);
 
 /// Lays `inputs` in the empty or missing folder `root`; returns the trees that
-/// it links to.
+/// it links to. `tree` says where a tree is, `linked` where it will be when the
+/// steps look.
 ///
 /// # Errors
 ///
@@ -49,6 +53,7 @@ pub(crate) fn stage(
     root: &Path,
     inputs: &InputRoot,
     tree: &dyn Fn(&Digest) -> PathBuf,
+    linked: &dyn Fn(&Digest) -> PathBuf,
     host: &[HostProgram],
 ) -> Result<Vec<PathBuf>, Fault> {
     let at = |path: &Path| {
@@ -56,7 +61,7 @@ pub(crate) fn stage(
         move |source| Fault { path, source }
     };
     for folder in [
-        "work", "out", "tmp", "home", "requires", "fetch", "tools", HOST_TOOLS,
+        "work", "out", "tmp", "home", "requires", "fetch", "tools", HOST_TOOLS, TEMPORARY,
     ] {
         let path = root.join(folder);
         fs::create_dir_all(&path).map_err(at(&path))?;
@@ -86,9 +91,8 @@ pub(crate) fn stage(
             } => write(&target, bytes, *executable).map_err(at(&target))?,
             Node::Link { target: text } => symlink(text, &target).map_err(at(&target))?,
             Node::Tree { digest } => {
-                let tree = tree(digest);
-                symlink(&tree, &target).map_err(at(&target))?;
-                trees.push(tree);
+                symlink(linked(digest), &target).map_err(at(&target))?;
+                trees.push(tree(digest));
             }
         }
     }
@@ -191,8 +195,16 @@ mod tests {
             )
             .unwrap();
         let root = dir.path().join("root");
-        let trees = stage(&root, &inputs, &|_| dir.path().to_owned(), &[]).unwrap();
+        let (real, seen) = (
+            |_: &Digest| dir.path().to_owned(),
+            |_: &Digest| "/seen".into(),
+        );
+        let trees = stage(&root, &inputs, &real, &seen, &[]).unwrap();
         assert_eq!(trees, [dir.path()]);
+        assert_eq!(
+            fs::read_link(root.join("requires/x")).unwrap(),
+            Path::new("/seen")
+        );
         let laid = root.join("work/a/b");
         let metadata = laid.metadata().unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o755);

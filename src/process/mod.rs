@@ -22,12 +22,13 @@ mod reaper;
 #[cfg_attr(not(target_os = "linux"), path = "no_rules.rs")]
 mod rules;
 mod secrets;
+mod spaces;
 mod sys;
 mod user_settings;
 mod wire;
 
 pub use client::{Execution, GRACE, Keeper, Running, Stopper};
-pub use isolation::{ActionPaths, Isolation};
+pub use isolation::{ActionPaths, Isolation, Spaces};
 pub use kernel::Kernel;
 pub use mask::SHORTEST_SECRET;
 pub use outcome::{Exit, NotStarted, Outcome, Stage};

@@ -28,9 +28,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::outcome::Stage;
 use super::output::{Log, number};
 use super::rules::Rules;
-use super::sys::{self, Namespaces, Plan, Stack, Waited};
+use super::sys::{self, Plan, Stack, Waited};
 use super::wire::{Ending, Finished, Request, Start, read_body};
-use super::{family, pass};
+use super::{family, pass, spaces};
 
 const SETTLE: Duration = Duration::from_secs(1);
 const GIVE_UP: Duration = Duration::from_secs(5);
@@ -158,22 +158,30 @@ impl<'a> Run<'a> {
                 .ruleset(isolation)
                 .map_err(|_| (Stage::Isolate, libc::EINVAL))?,
         };
-        let namespaces = start
-            .isolation
-            .as_ref()
-            .filter(|isolation| isolation.private_network && !isolation.network);
-        let namespaces = namespaces.map(|_| Namespaces::new());
+        let spaces = start.isolation.as_ref().and_then(|isolation| {
+            let spaces = isolation.spaces.as_ref()?;
+            Some((spaces.required, spaces::lay_out(isolation, spaces)))
+        });
         let began = Instant::now();
-        let plan = Plan {
+        let mut plan = Plan {
             programs: &candidates(start),
             argv: &start.argv,
             env: &start.env,
             cwd: &start.cwd,
             output: input.as_fd(),
             ruleset: ruleset.as_ref().map(AsFd::as_fd),
-            namespaces: namespaces.as_ref(),
+            namespaces: spaces.as_ref().map(|(_, namespaces)| namespaces),
         };
-        let leader = sys::spawn(&plan, &mut tools.stack)?;
+        let mut without_spaces = false;
+        let leader = match (sys::spawn(&plan, &mut tools.stack), &spaces) {
+            // A limit may be reached now that was not when it was tried.
+            (Err((Stage::Separate, _)), Some((false, _))) => {
+                without_spaces = true;
+                plan.namespaces = None;
+                sys::spawn(&plan, &mut tools.stack)?
+            }
+            (leader, _) => leader?,
+        };
         Ok(Run {
             socket,
             ended,
@@ -190,6 +198,7 @@ impl<'a> Run<'a> {
                 strays: 0,
                 output_error: 0,
                 reusable: true,
+                without_spaces,
             },
             asked: false,
             engine_gone: false,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mikado::process::{Execution, Exit, GRACE, Isolation, Keeper, Kernel, Outcome, Stage};
+use mikado::process::{Execution, Exit, GRACE, Isolation, Keeper, Kernel, Outcome, Spaces, Stage};
 use tempfile::TempDir;
 
 /// The program under test; a copy of it where another user runs these tests.
@@ -754,11 +754,16 @@ fn an_isolated_program_reaches_no_port_and_a_fetch_does() {
 fn an_isolated_program_can_be_given_no_network_at_all() {
     let bench = Bench::new();
     let mut execution = bench.isolated("tail -n +3 /proc/net/dev | cut -d: -f1; id -u");
-    execution.isolation.as_mut().unwrap().private_network = true;
-    assert_eq!(run(execution).exit, Exit::Code(0));
+    execution.isolation.as_mut().unwrap().spaces = Some(Spaces {
+        network: true,
+        ..Spaces::default()
+    });
+    let outcome = run(execution);
+    assert_eq!(outcome.exit, Exit::Code(0));
     let granted = Kernel::probe_with(&program()).unwrap().network_namespaces;
     let log = bench.log();
     assert_eq!(granted, log.lines().count() == 2, "{log}");
+    assert_eq!(granted, !outcome.without_spaces);
     assert!(
         log.ends_with(&format!("{}\n", rustix::process::geteuid().as_raw())),
         "{log}"

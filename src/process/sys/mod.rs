@@ -24,7 +24,7 @@ mod child;
 mod namespaces;
 
 pub(super) use child::{Plan, Stack, spawn};
-pub(super) use namespaces::{Namespaces, try_namespaces};
+pub(super) use namespaces::{Act, Namespaces, View, try_namespaces};
 
 /// The signals that a terminal or a user sends to whole groups: the keeper and the reapers pass over them.
 const IGNORED: [c_int; 4] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP];
