@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::card::Card;
+use crate::card::source::Source;
 use crate::chain::State;
 use crate::cli::Context;
 use crate::diagnostic::{Diagnostic, Place, Severity};
-use crate::runner::definition::{Definition, Input};
+use crate::runner::definition::{Definition, Input, Kind};
 use crate::runner::lock::ToolLock;
 use crate::runner::parameters::Parameters;
 use crate::runner::platform::Platform;
@@ -56,6 +57,8 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
         ..Overrides::default()
     };
     let mut used: BTreeSet<String> = BTreeSet::new();
+    let mut told: BTreeSet<String> = BTreeSet::new();
+    let mut runners = Runners::new(&project.root, &project.runners_dir);
     for card in selection.deck.cards() {
         let Some(work) = view.work_of(&card.stem) else {
             continue;
@@ -70,6 +73,18 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
                     parameters: &parameters,
                 };
                 checker.shapes(&mut found);
+                let is_first = match &work.runner {
+                    Some(name) => told.insert(name.clone()),
+                    None => true,
+                };
+                if is_first && work.kind == Kind::Build {
+                    let file = work.runner.as_deref().map(|name| {
+                        let path = runners.path(name);
+                        let bytes = std::fs::read(project.root.join(&path)).unwrap_or_default();
+                        Source::new(path, bytes)
+                    });
+                    checker.openings(file.as_ref(), &mut found);
+                }
                 if let Some(sources) = &sources {
                     checker.sources(sources, &mut found);
                 }
@@ -86,7 +101,6 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
         }
         findings.extend(found);
     }
-    let mut runners = Runners::new(&project.root, &project.runners_dir);
     for name in runners.names() {
         match runners.definition(&name) {
             Some(Err(finding)) if !used.contains(&name) => findings.push(finding),
@@ -186,6 +200,20 @@ impl Checker<'_> {
         }
     }
 
+    /// A note for each key that opens the steps of a build up. `file` is the
+    /// runner's; without it the runner is in the card.
+    fn openings(&self, file: Option<&Source>, found: &mut Vec<Diagnostic>) {
+        for opening in self.definition.opened_keys() {
+            let key = opening.split(':').next().unwrap_or_default();
+            let message = format!("`{opening}` opens the steps up; the result stays local");
+            let place = match file {
+                Some(file) => place_of_key(file, key),
+                None => runner_place(self.card, None),
+            };
+            found.push(Diagnostic::note("opened-up", message).at(place));
+        }
+    }
+
     fn sources(&self, sources: &Sources, found: &mut Vec<Diagnostic>) {
         let mut told = BTreeSet::new();
         for name in self.inputs().filter_map(|input| input.source.as_ref()) {
@@ -216,4 +244,15 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// The line of a runner's file that begins with `key`, or its first one.
+fn place_of_key(file: &Source, key: &str) -> Place {
+    let is_of_key = |line: &str| {
+        line.strip_prefix(key)
+            .is_some_and(|rest| rest.starts_with(':'))
+    };
+    let index = file.text().unwrap_or_default().lines().position(is_of_key);
+    let line = index.and_then(|index| u32::try_from(index + 1).ok());
+    file.line_place(line.unwrap_or(1), "")
 }

@@ -193,6 +193,9 @@ pub fn why(args: WhyArgs, context: &Context) -> Result<Exit, Error> {
                     made["host"].as_str().unwrap_or_default(),
                     made["at"].as_str().unwrap_or_default(),
                 ));
+                if let Some(by) = made["local"].as_str() {
+                    text.push_str(&format!("  it stays on this machine: made with {by}\n"));
+                }
             }
             if let Some(run) = run {
                 if let Some(reason) = &run.marked_because {
@@ -337,6 +340,7 @@ impl Freshness {
                 "at": when(made.started_ms),
                 "took": made.took_ms,
                 "artifact": result.artifact,
+                "local": made.local,
             })
         }))
     }

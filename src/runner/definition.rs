@@ -121,14 +121,14 @@ impl Definition {
         Ok(definition)
     }
 
-    /// What a build opens up to its steps and checks, in the words of its keys;
-    /// `None` where it opens nothing up. What comes out stays on this machine.
+    /// What a build opens up to its steps and checks, as its keys say it; `None`
+    /// where it opens nothing up. What comes out stays on this machine.
     pub fn opened_up(&self) -> Option<String> {
         let keys = self.opened_keys();
         (!keys.is_empty()).then(|| crate::words::list(&keys))
     }
 
-    /// The same, one a key.
+    /// The same, a text for each key: `KEY: VALUE`.
     pub fn opened_keys(&self) -> Vec<String> {
         let mut keys = Vec::new();
         if self.isolation == Isolation::None {

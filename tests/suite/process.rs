@@ -594,14 +594,18 @@ fn when_the_reaper_is_killed_nothing_is_left_and_the_execution_is_lost() {
 }
 
 #[test]
-fn when_the_keeper_is_killed_what_runs_goes_on_and_nothing_new_starts() {
+fn when_the_keeper_is_killed_what_runs_is_killed_and_nothing_new_starts() {
     let bench = Bench::new();
-    let (ready, go) = (bench.fifo("ready"), bench.fifo("go"));
+    bench.fifo("started");
+    let (ready, alive) = (bench.fifo("ready"), bench.fifo("alive"));
+    let holder = std::thread::spawn(move || read_to_end(&alive));
     block_on(async {
         let keeper = keeper();
-        let running = keeper
-            .execute(bench.shell("echo > ready; read < go; exit 5"))
-            .await;
+        let script = format!("{DAEMON}; trap '' TERM; echo > ready; sleep 1000");
+        let running = keeper.execute(bench.shell(&script)).await;
+        // One that waits for its next execution goes as well.
+        let idle = keeper.execute(bench.shell("exit 5")).await;
+        assert_eq!(idle.wait().await.exit, Exit::Code(5));
         read_to_end(&ready);
         assert!(
             Command::new("kill")
@@ -626,8 +630,8 @@ fn when_the_keeper_is_killed_what_runs_goes_on_and_nothing_new_starts() {
                 .exit,
             Exit::KeeperLost
         );
-        fs::write(go, "\n").unwrap();
-        assert_eq!(running.wait().await.exit, Exit::Code(5));
+        assert_eq!(running.wait().await.exit, Exit::KeeperLost);
+        assert_eq!(holder.join().unwrap(), "");
     });
 }
 
