@@ -142,6 +142,8 @@ impl Confining<'_> {
         // change of its parent. The root is this action's alone; what it links
         // to lies elsewhere and stays read-only.
         isolation.write.push(self.root.to_owned());
+        // Seen as `/tmp` it does not lie in the root, for Landlock.
+        isolation.write.push(self.root.join(TEMPORARY));
         let closed = Opened::default();
         let opened = match self.access {
             Access::Free => return None,

@@ -9,6 +9,7 @@ mod authentik;
 mod chain;
 mod corners;
 mod foreign;
+mod isolation;
 mod process;
 mod readme;
 mod support;
