@@ -258,8 +258,20 @@ impl Selection {
                     continue;
                 }
             };
-            let mut before: BTreeSet<Stem> = self.chain.requires(&stem).iter().cloned().collect();
-            before.extend(uses.iter().map(|(_, stem)| stem.clone()));
+            // A complete card of which nothing is run is satisfied, whatever is
+            // below it.
+            let before: BTreeSet<Stem> = match card.is_open() || work.kind == Kind::Build {
+                true => {
+                    let used = uses.iter().map(|(_, stem)| stem);
+                    self.chain
+                        .requires(&stem)
+                        .iter()
+                        .chain(used)
+                        .cloned()
+                        .collect()
+                }
+                false => BTreeSet::new(),
+            };
             let steps = match work.kind {
                 Kind::Hand | Kind::Probe => {
                     let body = card.body(&self.headings);
