@@ -361,3 +361,29 @@ fn tell_text(error: &Error, context: Option<&Context>) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_of_commands_and_of_all_commands_have_different_names() {
+        // clap finds out only when such a command is called.
+        let cli = Cli::command();
+        cli.clone().debug_assert();
+        let globals: Vec<_> = cli
+            .get_arguments()
+            .map(|arg| arg.get_id().clone())
+            .collect();
+        let mut pending: Vec<_> = cli.get_subcommands().collect();
+        while let Some(command) = pending.pop() {
+            pending.extend(command.get_subcommands());
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                assert!(!globals.contains(id), "`{id}` of {}", command.get_name());
+            }
+        }
+    }
+}

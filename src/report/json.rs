@@ -84,6 +84,7 @@ fn outcome_json(outcome: &Outcome) -> Value {
             "code": wait_code(wait.kind),
             "message": wait.message,
             "lines": wait.lines,
+            "steps": wait.steps,
             "log": wait.log,
         }),
         Outcome::NotStarted { lacks } => json!({"outcome": "notStarted", "lacks": lacks}),

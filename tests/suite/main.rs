@@ -13,4 +13,5 @@ mod process;
 mod readme;
 mod support;
 mod tidy;
+mod verify;
 mod view;
