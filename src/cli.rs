@@ -129,7 +129,7 @@ pub enum Command {
     Schema(commands::schema::SchemaArgs),
     /// Print the manual page, or write all pages to a folder
     Man(commands::man::ManArgs),
-    /// Print a script that completes commands in a shell
+    /// Print a script that completes commands and cards in a shell
     Completions(commands::completions::CompletionsArgs),
     /// Check all cards and runners
     Check(commands::check::CheckArgs),
@@ -288,6 +288,9 @@ impl Command {
 
 /// Reads the command line, carries it out, and tells of an error.
 pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
+    if commands::completions::answer() {
+        return Exit::Done as u8;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {

@@ -7,6 +7,7 @@
 
 mod authentik;
 mod chain;
+mod completions;
 mod corners;
 mod foreign;
 mod process;
