@@ -129,7 +129,7 @@ pub enum Command {
     Schema(commands::schema::SchemaArgs),
     /// Print the manual page, or write all pages to a folder
     Man(commands::man::ManArgs),
-    /// Print a script that completes commands in a shell
+    /// Print a script that completes commands and cards in a shell
     Completions(commands::completions::CompletionsArgs),
     /// Check all cards and runners
     Check(commands::check::CheckArgs),
@@ -288,6 +288,9 @@ impl Command {
 
 /// Reads the command line, carries it out, and tells of an error.
 pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
+    if commands::completions::answer() {
+        return Exit::Done as u8;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -350,4 +353,30 @@ fn tell_text(error: &Error, context: Option<&Context>) -> io::Result<()> {
         writeln!(err, "help: {}", error.help())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_of_commands_and_of_all_commands_have_different_names() {
+        // clap finds out only when such a command is called.
+        let cli = Cli::command();
+        cli.clone().debug_assert();
+        let globals: Vec<_> = cli
+            .get_arguments()
+            .map(|arg| arg.get_id().clone())
+            .collect();
+        let mut pending: Vec<_> = cli.get_subcommands().collect();
+        while let Some(command) = pending.pop() {
+            pending.extend(command.get_subcommands());
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                assert!(!globals.contains(id), "`{id}` of {}", command.get_name());
+            }
+        }
+    }
 }

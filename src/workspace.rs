@@ -20,19 +20,13 @@ use crate::runner::git::{GitSources, Reach};
 use crate::runner::host::{HostTool, HostTools};
 use crate::runner::inputs::Fault;
 use crate::runner::listing::Lister;
-use crate::runner::lock::ToolLock;
+use crate::runner::lock::{TOOL_LOCK, ToolLock};
 use crate::runner::platform::Platform;
 use crate::runner::provision::{Provisioner, ToolProgress};
-use crate::runner::sources::{Override, Sources};
+use crate::runner::sources::{Override, SOURCES, Sources};
 use crate::runner::tools::{Declared, ToolError, ToolSpec};
 use crate::store::{Local, Store};
 use crate::trace::Trace;
-
-/// The name of the lock of tools in the folder of runners.
-pub const TOOL_LOCK: &str = "tools.lock.yaml";
-
-/// The name of the list of sources in the folder of runners.
-pub const SOURCES: &str = "sources.yaml";
 
 /// What the command line says about the world.
 #[derive(Clone, Debug, Default)]
@@ -130,7 +124,7 @@ impl Workspace {
             trace: Trace::open(&local.folder().join("trace")),
             lister: Lister::new(hidden),
             script_lister: Lister::default(),
-            machine: Machine::this(),
+            machine: this_machine(),
             kernel_isolates: crate::process::Kernel::landlock().landlock > 0,
             host_name: host_name.nodename().to_string_lossy().into_owned(),
             store: Arc::new(store),
@@ -290,6 +284,30 @@ impl Workspace {
 /// The name of this platform, as in `platform:` of a runner.
 pub fn platform_name() -> String {
     format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
+}
+
+/// What keys say of this machine.
+fn this_machine() -> Machine {
+    let isa = match std::env::consts::ARCH {
+        "x86_64" => "x86-64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let os = match std::env::consts::OS {
+        "linux" => "Linux",
+        "macos" => "MacOS",
+        other => other,
+    };
+    let libc = match std::env::consts::OS {
+        "macos" => "system",
+        _ if Path::new("/etc/alpine-release").exists() => "musl",
+        _ => "gnu",
+    };
+    Machine {
+        os: os.into(),
+        isa: isa.into(),
+        libc: libc.into(),
+    }
 }
 
 /// Where the store is: `--store`, MIKADO_STORE, `store.path` of the project,

@@ -44,6 +44,7 @@ impl Obstacle {
             kind: WaitKind::Stuck,
             message: message.into(),
             lines: if help.is_empty() { vec![] } else { vec![help] },
+            steps: Vec::new(),
             log: None,
         }))
     }

@@ -8,6 +8,7 @@
 mod agreement;
 mod authentik;
 mod chain;
+mod completions;
 mod corners;
 mod foreign;
 mod process;
@@ -15,4 +16,5 @@ mod readme;
 mod schema;
 mod support;
 mod tidy;
+mod verify;
 mod view;
