@@ -22,7 +22,6 @@ pub mod schema;
 pub(crate) mod selection;
 pub mod show;
 pub mod store;
-pub(crate) mod svg;
 pub mod verify;
 
 /// Prints one line, and is done.
