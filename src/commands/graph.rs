@@ -11,11 +11,11 @@ use crate::cli::Context;
 use crate::columns::one_line;
 use crate::error::{Error, Exit};
 use crate::graph::{Drawn, Graph, Way, dot, mermaid, svg, text};
-use crate::runner::definition::Kind;
 use crate::standing::Standing;
 
-use super::list::View;
 use super::selection::{Selection, SelectionArgs};
+use super::view::View;
+use super::write_json;
 
 /// Draw the chain
 ///
@@ -67,17 +67,15 @@ pub enum GraphFormat {
 pub fn run(args: GraphArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&SelectionArgs::default(), context)?;
     let graph = graph(&args, &selection)?;
-    let drawing = match args.format {
-        GraphFormat::Text => text::draw(&graph, context.screen()),
-        GraphFormat::Mermaid => mermaid::draw(&graph, args.direction),
-        GraphFormat::Dot => dot::draw(&graph, args.direction),
-        GraphFormat::Svg => svg::draw(&graph, args.direction),
-        GraphFormat::Json => {
-            let document = serde_json::to_string(&graph.document());
-            format!("{}\n", document.map_err(|e| Error::Bug(e.to_string()))?)
-        }
+    let out = &mut io::stdout().lock();
+    let mut write = |drawing: String| out.write_all(drawing.as_bytes());
+    let written = match args.format {
+        GraphFormat::Text => write(text::draw(&graph, context.screen())),
+        GraphFormat::Mermaid => write(mermaid::draw(&graph, args.direction)),
+        GraphFormat::Dot => write(dot::draw(&graph, args.direction)),
+        GraphFormat::Svg => write(svg::draw(&graph, args.direction)),
+        GraphFormat::Json => write_json(out, &graph.answer()),
     };
-    let written = io::stdout().lock().write_all(drawing.as_bytes());
     written.map_err(Error::disk("write to", "standard output"))?;
     Ok(Exit::Done)
 }
@@ -90,7 +88,6 @@ fn graph(args: &GraphArgs, selection: &Selection) -> Result<Graph, Error> {
         Some(name) => Some(chain.closure(&[selection.find(name)?])),
         None => None,
     };
-    let goals: BTreeSet<Stem> = chain.goals().into_iter().collect();
     let is_drawn = |stem: &&Stem| {
         let is_open = matches!(chain.state(stem), State::Ready | State::Blocked);
         let files = selection.deck.files(stem.as_str());
@@ -102,25 +99,22 @@ fn graph(args: &GraphArgs, selection: &Selection) -> Result<Graph, Error> {
     };
     let stems: BTreeSet<Stem> = selection.deck.stems().filter(is_drawn).cloned().collect();
     let drawn = chain.order(&stems).into_iter().map(|stem| {
-        let file = selection.deck.files(stem.as_str()).first().copied();
-        let failed = view.last_run(&stem).is_some_and(|run| run.failed.is_some());
-        let waits = matches!(view.kind_of(&stem), Some(Kind::Hand | Kind::Probe));
-        let state = chain.state(&stem);
         let mut requires = chain.requires(&stem).to_vec();
         requires.retain(|stem| stems.contains(stem));
         // What names no card holds this one up; its own name is no card to wait for.
-        let unknown = chain
-            .unknown(&stem)
-            .iter()
-            .map(|text| Stem::new(&one_line(text)));
+        let unknown = chain.unknown(&stem).iter();
+        let unknown = unknown.map(|text| Stem::new(&one_line(text)));
         requires.extend(unknown.filter(|text| selection.deck.files(text.as_str()).is_empty()));
         let mut uses = chain.uses(&stem);
         uses.retain(|stem| stems.contains(stem));
+        let files = selection.deck.files(stem.as_str());
+        let state = chain.state(&stem);
+        let (stuck, waits) = (view.stuck(&stem).is_some(), view.waits(&stem).is_some());
         let card = Drawn {
-            title: one_line(&file.map(|card| card.title()).unwrap_or_default()),
-            path: file.map(|card| card.path().to_string_lossy().into_owned()),
-            standing: Standing::new(state, failed, waits),
-            goal: goals.contains(&stem),
+            title: view.title(&stem),
+            path: files.first().map(|card| card.path().to_owned()),
+            standing: Standing::new(state, stuck, waits),
+            goal: view.is_goal(&stem),
             state,
             stem,
         };

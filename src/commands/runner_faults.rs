@@ -16,8 +16,8 @@ use crate::runner::work::{self, Overrides, Runners, runner_place};
 use crate::words;
 use crate::workspace::{SOURCES, TOOL_LOCK};
 
-use super::list::View;
 use super::selection::Selection;
+use super::view::View;
 
 /// Every fault of the runners that cards use, and a note for each runner that
 /// none uses. A fault of a card that is blocked is a note: open cards speak of

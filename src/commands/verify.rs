@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
+use crate::answer::SCHEMA_VERSION;
 use crate::card::Stem;
 use crate::cli::{Context, Format};
 use crate::engine::{Engine, Marked, Options};
@@ -13,7 +14,6 @@ use crate::error::{Error, Exit};
 use crate::event::{Event, Outcome};
 use crate::plan::{Plan, PlannedCard};
 use crate::process::GRACE;
-use crate::report::SCHEMA_VERSION;
 
 use super::run::processors;
 use super::selection::{Selection, SelectionArgs};

@@ -29,7 +29,7 @@ pub fn draw(graph: &Graph, way: Way) -> String {
             more.push_str(", style=\"rounded,filled,dashed\"");
         }
         if let Some(path) = &card.path {
-            let _ = write!(more, ", URL={}", label(&address(path)));
+            let _ = write!(more, ", URL={}", label(&address(&path.to_string_lossy())));
         }
         let _ = writeln!(
             text,

@@ -18,14 +18,12 @@ mod lanes;
 mod layers;
 mod place;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
+use crate::answer::{GraphCard, GraphObject, RequiredBy, SCHEMA_VERSION, UsedBy};
 use crate::card::Stem;
 use crate::chain::State;
-use crate::report::SCHEMA_VERSION;
 use crate::standing::Standing;
 
 /// What is drawn. Prerequisites stand before what requires them, but in a cycle.
@@ -45,7 +43,7 @@ pub struct Drawn {
     /// Its title, in one line.
     pub title: String,
     /// Its file, relative to the root; `None` where there is no such card.
-    pub path: Option<String>,
+    pub path: Option<PathBuf>,
     /// Its state in the chain.
     pub state: State,
     /// How it stands.
@@ -82,11 +80,11 @@ impl Graph {
         let mut graph = Graph::default();
         let mut numbers: BTreeMap<Stem, usize> = BTreeMap::new();
         let mut links = Vec::with_capacity(cards.len());
-        let mut missing: BTreeMap<Stem, ()> = BTreeMap::new();
-        let known: BTreeMap<Stem, ()> = cards.iter().map(|c| (c.0.stem.clone(), ())).collect();
+        let mut missing: BTreeSet<Stem> = BTreeSet::new();
+        let known: BTreeSet<Stem> = cards.iter().map(|card| card.0.stem.clone()).collect();
         for (card, requires, uses) in cards {
             for stem in &requires {
-                if !known.contains_key(stem) && missing.insert(stem.clone(), ()).is_none() {
+                if !known.contains(stem) && missing.insert(stem.clone()) {
                     graph.add(Drawn::missing(stem), &mut numbers);
                 }
             }
@@ -119,12 +117,11 @@ impl Graph {
     }
 
     /// The graph for programs.
-    pub fn document(&self) -> GraphDocument {
+    pub fn answer(&self) -> GraphObject {
         let layers = layers::longest(self.cards.len(), &layers::Arrows::new(self));
-        let is_card = |number: usize| self.cards[number].path.is_some();
         let cards = self.cards.iter().zip(&layers).filter_map(|(card, layer)| {
             Some(GraphCard {
-                stem: card.stem.to_string(),
+                stem: card.stem.clone(),
                 title: card.title.clone(),
                 path: card.path.clone()?,
                 state: card.state,
@@ -133,35 +130,30 @@ impl Graph {
                 layer: layer + 1,
             })
         });
-        let edges = self.edges.iter();
-        let name = |number: usize| self.cards[number].stem.to_string();
-        let required = edges.clone().filter(|edge| !edge.uses);
-        GraphDocument {
+        let mut answer = GraphObject {
             schema_version: SCHEMA_VERSION,
             cards: cards.collect(),
-            requires: required
-                .clone()
-                .filter(|edge| is_card(edge.before))
-                .map(|edge| GraphRequires {
-                    card: name(edge.after),
-                    requires: name(edge.before),
-                })
-                .collect(),
-            uses: edges
-                .filter(|edge| edge.uses)
-                .map(|edge| GraphUses {
-                    card: name(edge.after),
-                    uses: name(edge.before),
-                })
-                .collect(),
-            unknown: required
-                .filter(|edge| !is_card(edge.before))
-                .map(|edge| GraphRequires {
-                    card: name(edge.after),
-                    requires: name(edge.before),
-                })
-                .collect(),
+            requires: Vec::new(),
+            uses: Vec::new(),
+            unknown: Vec::new(),
+        };
+        for edge in &self.edges {
+            let before = &self.cards[edge.before];
+            let card = self.cards[edge.after].stem.clone();
+            let stem = before.stem.clone();
+            match (&before.path, edge.uses) {
+                (None, _) => answer.unknown.push(RequiredBy {
+                    card,
+                    requires: stem,
+                }),
+                (Some(_), false) => answer.requires.push(RequiredBy {
+                    card,
+                    requires: stem,
+                }),
+                (Some(_), true) => answer.uses.push(UsedBy { card, uses: stem }),
+            }
         }
+        answer
     }
 }
 
@@ -176,72 +168,6 @@ impl Drawn {
             goal: false,
         }
     }
-}
-
-/// `graph --format json`.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct GraphDocument {
-    /// The version of this format.
-    pub schema_version: u32,
-    /// The cards; prerequisites come before what requires them, but in a cycle.
-    pub cards: Vec<GraphCard>,
-    /// What requires what, among these cards.
-    pub requires: Vec<GraphRequires>,
-    /// What uses the artifact of what without requiring it.
-    pub uses: Vec<GraphUses>,
-    /// What is required and names no card.
-    pub unknown: Vec<GraphRequires>,
-}
-
-/// A card of a drawing.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct GraphCard {
-    /// Its stem.
-    pub stem: String,
-    /// Its title.
-    pub title: String,
-    /// Its file, relative to the root.
-    pub path: String,
-    /// Its state in the chain, as `list` has it.
-    #[schemars(with = "StateSchema")]
-    pub state: State,
-    /// How it stands: its state, but `stuck` or `waiting` for what is ready and
-    /// can't go on.
-    pub standing: Standing,
-    /// Whether no open card requires it, though it is open.
-    pub goal: bool,
-    /// One more than the layer of its deepest prerequisite; from 1.
-    pub layer: usize,
-}
-
-/// A card and what it requires.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct GraphRequires {
-    /// The card.
-    pub card: String,
-    /// What it requires.
-    pub requires: String,
-}
-
-/// A card and what it uses.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct GraphUses {
-    /// The card.
-    pub card: String,
-    /// Whose artifact it uses.
-    pub uses: String,
-}
-
-/// The states of the chain, for the schema.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-#[expect(dead_code, reason = "its schema is wanted, and no value")]
-enum StateSchema {
-    Complete,
-    Ready,
-    Blocked,
-    Unreadable,
 }
 
 #[cfg(test)]

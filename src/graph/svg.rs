@@ -154,7 +154,10 @@ fn drawn_card(card: &Drawn, (x, y): Point) -> String {
         false => ("", ""),
     };
     let (link, end) = match &card.path {
-        Some(path) => (format!("<a href=\"{}\">", address(path)), "</a>"),
+        Some(path) => (
+            format!("<a href=\"{}\">", address(&path.to_string_lossy())),
+            "</a>",
+        ),
         None => (String::new(), ""),
     };
     let hover = format!("{}\n{}\n{standing}{also}", card.stem, card.title);

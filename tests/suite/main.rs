@@ -5,12 +5,14 @@
     reason = "a test binary has no users, and a test stops at its first surprise"
 )]
 
+mod agreement;
 mod authentik;
 mod chain;
 mod corners;
 mod foreign;
 mod process;
 mod readme;
+mod schema;
 mod support;
 mod tidy;
 mod view;
