@@ -1,10 +1,12 @@
 //! The command line: what can be asked for, and what all commands share.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::columns::Screen;
 use crate::commands::{self, check::CheckFormat, graph::GraphFormat};
 use crate::diagnostic::{Look, Paint};
 use crate::error::{Error, Exit};
@@ -202,11 +204,37 @@ impl Context {
         Paint(self.color(io::stdout().is_terminal()))
     }
 
+    /// What standard output is written to.
+    pub fn screen(&self) -> Screen {
+        Screen {
+            columns: self.columns(io::stdout()),
+            paint: self.paint(),
+        }
+    }
+
+    /// How many columns a terminal has; `None` where it is none.
+    fn columns(&self, stream: impl IsTerminal + AsFd) -> Option<usize> {
+        if !stream.is_terminal() {
+            return None;
+        }
+        let size = rustix::termios::tcgetwinsize(stream);
+        let own = size.map_or(0, |size| usize::from(size.ws_col));
+        let told = self.user.value("COLUMNS");
+        // Some terminals do not know their size and say 0.
+        let told = told.and_then(|text| text.to_str()?.parse().ok());
+        Some(
+            [own, told.unwrap_or(0), 80]
+                .into_iter()
+                .find(|n| *n > 0)
+                .unwrap_or(80),
+        )
+    }
+
     /// How findings are drawn on standard error.
     pub fn look(&self) -> Look {
         Look {
             colour: self.color(io::stderr().is_terminal()),
-            ..Look::default()
+            width: self.columns(io::stderr()).unwrap_or(Look::default().width),
         }
     }
 }

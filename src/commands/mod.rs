@@ -25,7 +25,6 @@ pub mod schema;
 pub(crate) mod selection;
 pub mod show;
 pub mod store;
-pub(crate) mod svg;
 pub mod verify;
 pub(crate) mod view;
 pub mod why;
