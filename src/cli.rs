@@ -139,6 +139,8 @@ pub enum Command {
     Plan(commands::plan::PlanArgs),
     /// Print the output of a card's last execution
     Log(commands::log::LogArgs),
+    /// Open a shell where a card's steps run
+    Shell(commands::shell::ShellArgs),
     /// Find or copy what a card made
     Artifact(commands::artifact::ArtifactArgs),
     /// Pin the tools of all runners to files with hashes
@@ -270,6 +272,7 @@ impl Command {
             Command::Check(args) => commands::check::run(args, context),
             Command::Plan(args) => commands::plan::run(args, context),
             Command::Log(args) => commands::log::run(args, context),
+            Command::Shell(args) => commands::shell::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
             Command::Store(args) => commands::store::run_here(&args, context),
@@ -308,7 +311,9 @@ impl Command {
             },
             Command::Plan(args) => args.format,
             Command::Store(args) => args.command.format(),
-            Command::Log(_) | Command::Artifact(_) | Command::Lock(_) => Format::Text,
+            Command::Log(_) | Command::Shell(_) | Command::Artifact(_) | Command::Lock(_) => {
+                Format::Text
+            }
         };
         format == Format::Json
     }

@@ -14,6 +14,7 @@ mod foreign;
 mod process;
 mod readme;
 mod schema;
+mod shell;
 mod support;
 mod tidy;
 mod verify;
