@@ -25,7 +25,7 @@ use crate::runner::lock::{TOOL_LOCK, ToolLock};
 use crate::runner::platform::Platform;
 use crate::runner::provision::{Provisioner, ToolProgress};
 use crate::runner::sources::{Override, SOURCES, Sources};
-use crate::runner::tools::{Declared, ToolError, ToolSpec};
+use crate::runner::tools::{Declared, ToolError, ToolFault, ToolSpec};
 use crate::store::{Local, Store};
 use crate::trace::Trace;
 
@@ -40,7 +40,7 @@ pub struct Setting {
     pub refresh: bool,
     /// `--tools path`: take every tool from PATH.
     pub tools_from_path: bool,
-    /// Whether nothing may be downloaded.
+    /// Whether nothing may be downloaded, and no tool of the machine asked.
     pub offline: bool,
 }
 
@@ -115,6 +115,10 @@ impl Workspace {
         let mut hidden = project.card_dirs.clone();
         hidden.push(runners.clone());
         let hosts = HostTools::new(user.clone(), &project.root, store.folder());
+        let hosts = match setting.offline {
+            true => hosts.without_asking(),
+            false => hosts,
+        };
         let reach = match (setting.offline, setting.refresh) {
             (true, _) => Reach::Store,
             (false, true) => Reach::Refresh,
@@ -185,8 +189,12 @@ impl Workspace {
         // A tool that PATH does not have, not in that version, or only as a shim
         // that reads the user's home folder, is provisioned.
         let is_shim = |tool: &HostTool| tool.program.components().any(|c| c.as_os_str() == "shims");
-        if self.tools_from_path && self.hosts.find(declared).is_ok_and(|tool| !is_shim(&tool)) {
-            return Ok(None);
+        if self.tools_from_path {
+            match self.hosts.find(declared) {
+                Ok(tool) if !is_shim(&tool) => return Ok(None),
+                Err(error) if matches!(*error.fault, ToolFault::NotAsked) => return Err(error),
+                _ => {}
+            }
         }
         let Some(platform) = Platform::current() else {
             return Ok(None);

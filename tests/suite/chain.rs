@@ -535,6 +535,11 @@ fn an_artifact_is_exported_as_plain_files() {
         .exits(0)
         .says("both: ");
     assert_eq!(sandbox.read("out/here/copy"), "a\nb\n");
+    // Where something lies already, it is the command that is wrong.
+    sandbox
+        .mikado("artifact export both -o out/here")
+        .exits(2)
+        .says("add `--force` to replace what is there");
     sandbox.write("out/here/copy", "writable");
     sandbox
         .mikado("artifact path both")
