@@ -11,6 +11,7 @@ use crate::cli::Context;
 use crate::columns::one_line;
 use crate::error::{Error, Exit};
 use crate::graph::{Drawn, Graph, Way, dot, mermaid, svg, text};
+use crate::runner::definition::Kind;
 use crate::standing::Standing;
 
 use super::selection::{Selection, SelectionArgs};
@@ -109,7 +110,9 @@ fn graph(args: &GraphArgs, selection: &Selection) -> Result<Graph, Error> {
         uses.retain(|stem| stems.contains(stem));
         let files = selection.deck.files(stem.as_str());
         let state = chain.state(&stem);
-        let (stuck, waits) = (view.stuck(&stem).is_some(), view.waits(&stem).is_some());
+        // What somebody does by hand can be worked on: it is ready.
+        let waits = view.kind_of(&stem) == Some(Kind::Probe);
+        let stuck = view.stuck(&stem).is_some();
         let card = Drawn {
             title: view.title(&stem),
             path: files.first().map(|card| card.path().to_owned()),
