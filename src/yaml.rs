@@ -417,6 +417,8 @@ mod tests {
             "mapping values are not allowed in this context"
         );
         assert_eq!(error.at, 18);
+        let error = read("title: \u{e9}\u{1f600}\nstatus: b: c\n").unwrap_err();
+        assert_eq!(error.at, 18 + 1 + 4);
     }
 
     #[test]

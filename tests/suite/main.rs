@@ -11,6 +11,7 @@ mod corners;
 mod foreign;
 mod process;
 mod readme;
+mod seeds;
 mod support;
 mod tidy;
 mod view;
