@@ -47,7 +47,9 @@ pub fn read(data: &[u8]) {
     let mut runners = Runners::new(Path::new("nowhere"), Path::new("nowhere/runners"));
     for card in deck.cards() {
         if let Err(findings) = runners.work(card, &Headings::default()) {
-            findings.iter().for_each(|finding| well_found(finding, &deck));
+            findings
+                .iter()
+                .for_each(|finding| well_found(finding, &deck));
         }
     }
 }
@@ -74,15 +76,28 @@ fn well_read(card: &Card) {
     let spans = spans.chain(lists.into_iter().flatten().map(|text| &text.span));
     let spans = spans.chain(front.with_spans.values());
     for span in spans.chain(card.requires().iter().map(|entry| &entry.span)) {
-        assert!(span.start <= span.end && span.end <= card.body_start, "{span:?}");
+        assert!(
+            span.start <= span.end && span.end <= card.body_start,
+            "{span:?}"
+        );
     }
     assert!(card.body_start <= bytes.len());
-    assert!(card.source.text().is_none_or(|text| text.is_char_boundary(card.body_start)));
-    let errors = card.findings.iter().filter(|f| f.severity == Severity::Error);
+    assert!(
+        card.source
+            .text()
+            .is_none_or(|text| text.is_char_boundary(card.body_start))
+    );
+    let errors = card
+        .findings
+        .iter()
+        .filter(|f| f.severity == Severity::Error);
     if card.plan == PlanState::Unreadable {
         assert!(errors.count() > 0, "unreadable without a reason");
     }
-    assert!(!card.page || card.plan == PlanState::Complete, "an open page");
+    assert!(
+        !card.page || card.plan == PlanState::Complete,
+        "an open page"
+    );
     assert!(!card.title().contains(['\n', '\r']));
     let body = card.body(&Headings::default());
     let lines = card.source.line(bytes.len());
@@ -108,7 +123,10 @@ fn well_found(finding: &Diagnostic, deck: &Deck) {
     assert!(!finding.help.is_empty(), "{} has no help", finding.code);
     assert!(!finding.places.is_empty(), "{} has no place", finding.code);
     let message = &finding.message;
-    assert!(!message.ends_with('.') || message.ends_with(".."), "{message}");
+    assert!(
+        !message.ends_with('.') || message.ends_with(".."),
+        "{message}"
+    );
     for place in &finding.places {
         let card = deck.cards().iter().find(|card| card.path() == place.path);
         if let Some(card) = card {
@@ -226,7 +244,10 @@ fn completed(card: &Card, completion: Completion) {
     assert_eq!(done.plan, PlanState::Complete);
     assert_eq!(edit::completed(&done, completion), None);
     let Some(open) = edit::reopened(&done) else {
-        assert!(!has_usual_status(card), "a usual status was not opened again");
+        assert!(
+            !has_usual_status(card),
+            "a usual status was not opened again"
+        );
         return;
     };
     let open = edited(&done, open, &["status"]);
@@ -241,7 +262,9 @@ fn completed(card: &Card, completion: Completion) {
 fn has_usual_status(card: &Card) -> bool {
     let text = card.source.text().unwrap_or_default();
     let block = &text[..card.body_start];
-    let usual = block.split(['\n', '\r']).filter(|line| *line == "status: active");
+    let usual = block
+        .split(['\n', '\r'])
+        .filter(|line| *line == "status: active");
     let status = card.front.status.as_ref().map(|status| status.span.clone());
     let is_there = status.is_some_and(|status| block[..status.end].ends_with("\nstatus: active"));
     usual.count() == 1 && is_there && !block.contains(['&', '*', '!', '{'])
@@ -276,14 +299,21 @@ fn edited(before: &Card, bytes: Vec<u8>, keys: &[&str]) -> Card {
 /// From where a key starts to where the next one does, or the closing fence.
 fn area(card: &Card, keys: &[&str]) -> Option<(usize, usize)> {
     let all = &card.front.keys;
-    let index = all.iter().position(|key| keys.contains(&key.text.as_str()))?;
+    let index = all
+        .iter()
+        .position(|key| keys.contains(&key.text.as_str()))?;
     let start = |key: &Text| {
         // With its quote, its `?`, and the blanks that indent it.
         let before = &card.source.bytes()[..key.span.start];
-        let line = before.iter().rposition(|byte| matches!(byte, b'\n' | b'\r'));
+        let line = before
+            .iter()
+            .rposition(|byte| matches!(byte, b'\n' | b'\r'));
         let line = line.map_or(0, |at| at + 1);
         let lead = &before[line..];
-        match lead.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'?' | b'"' | b'\'')) {
+        match lead
+            .iter()
+            .all(|byte| matches!(byte, b' ' | b'\t' | b'?' | b'"' | b'\''))
+        {
             true => line,
             false => before.len() - before.ends_with(b"\"") as usize,
         }

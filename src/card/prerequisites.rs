@@ -24,7 +24,10 @@ pub fn added(card: &Card, stem: &Stem) -> Option<Vec<u8>> {
     if !card.front.keys.iter().any(|key| key.text == REQUIRES) {
         let block = format!("requires:\n  - {text}\n");
         let inline = format!("requires: [{text}]\n");
-        let ways = [edit::with_lines(card, &block), edit::with_lines(card, &inline)];
+        let ways = [
+            edit::with_lines(card, &block),
+            edit::with_lines(card, &inline),
+        ];
         return proof::first_right(card, REQUIRES, ways.into_iter().flatten(), |card| {
             entries(card) == meant
         });

@@ -9,6 +9,7 @@ mod authentik;
 mod chain;
 mod corners;
 mod foreign;
+mod foreign_corners;
 mod process;
 mod readme;
 mod seeds;
