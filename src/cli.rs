@@ -139,6 +139,8 @@ pub enum Command {
     Log(commands::log::LogArgs),
     /// Open a shell where a card's steps run
     Shell(commands::shell::ShellArgs),
+    /// Say what a build touches and does not declare
+    Audit(commands::audit::AuditArgs),
     /// Find or copy what a card made
     Artifact(commands::artifact::ArtifactArgs),
     /// Pin the tools of all runners to files with hashes
@@ -245,6 +247,7 @@ impl Command {
             Command::Plan(args) => commands::plan::run(args, context),
             Command::Log(args) => commands::log::run(args, context),
             Command::Shell(args) => commands::shell::run(args, context),
+            Command::Audit(args) => commands::audit::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
             Command::Store(args) => commands::store::run_here(&args, context),
@@ -282,6 +285,7 @@ impl Command {
                 CheckFormat::Text | CheckFormat::Github => Format::Text,
             },
             Command::Plan(args) => args.format,
+            Command::Audit(args) => args.format,
             Command::Store(args) => args.command.format(),
             Command::Log(_) | Command::Shell(_) | Command::Artifact(_) | Command::Lock(_) => {
                 Format::Text

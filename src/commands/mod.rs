@@ -2,6 +2,7 @@
 //! and what it does.
 
 pub mod artifact;
+pub mod audit;
 pub mod blocked;
 pub mod check;
 pub mod complete;

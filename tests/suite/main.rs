@@ -5,6 +5,7 @@
     reason = "a test binary has no users, and a test stops at its first surprise"
 )]
 
+mod audit;
 mod authentik;
 mod chain;
 mod corners;
