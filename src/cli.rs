@@ -145,6 +145,8 @@ pub enum Command {
     Artifact(commands::artifact::ArtifactArgs),
     /// Pin the tools of all runners to files with hashes
     Lock(commands::lock::LockArgs),
+    /// Say what this machine can do, and what is missing
+    Doctor(commands::doctor::DoctorArgs),
     /// Look after the store
     Store(commands::store::StoreArgs),
 }
@@ -250,6 +252,7 @@ impl Command {
             Command::Audit(args) => commands::audit::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
+            Command::Doctor(args) => commands::doctor::run(args, context),
             Command::Store(args) => commands::store::run_here(&args, context),
         }
     }
@@ -285,6 +288,7 @@ impl Command {
                 CheckFormat::Text | CheckFormat::Github => Format::Text,
             },
             Command::Plan(args) => args.format,
+            Command::Doctor(args) => args.format,
             Command::Audit(args) => args.format,
             Command::Store(args) => args.command.format(),
             Command::Log(_) | Command::Shell(_) | Command::Artifact(_) | Command::Lock(_) => {

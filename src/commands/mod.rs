@@ -7,6 +7,7 @@ pub mod blocked;
 pub mod check;
 pub mod complete;
 pub mod completions;
+pub mod doctor;
 pub mod explain;
 pub mod graph;
 pub mod init;

@@ -9,6 +9,7 @@ mod audit;
 mod authentik;
 mod chain;
 mod corners;
+mod doctor;
 mod foreign;
 mod process;
 mod readme;
