@@ -141,10 +141,14 @@ pub enum Command {
     Log(commands::log::LogArgs),
     /// Open a shell where a card's steps run
     Shell(commands::shell::ShellArgs),
+    /// Say what a build touches and does not declare
+    Audit(commands::audit::AuditArgs),
     /// Find or copy what a card made
     Artifact(commands::artifact::ArtifactArgs),
     /// Pin the tools of all runners to files with hashes
     Lock(commands::lock::LockArgs),
+    /// Say what this machine can do, and what is missing
+    Doctor(commands::doctor::DoctorArgs),
     /// Look after the store
     Store(commands::store::StoreArgs),
 }
@@ -273,8 +277,10 @@ impl Command {
             Command::Plan(args) => commands::plan::run(args, context),
             Command::Log(args) => commands::log::run(args, context),
             Command::Shell(args) => commands::shell::run(args, context),
+            Command::Audit(args) => commands::audit::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
+            Command::Doctor(args) => commands::doctor::run(args, context),
             Command::Store(args) => commands::store::run_here(&args, context),
         }
     }
@@ -310,6 +316,8 @@ impl Command {
                 CheckFormat::Text | CheckFormat::Github => Format::Text,
             },
             Command::Plan(args) => args.format,
+            Command::Doctor(args) => args.format,
+            Command::Audit(args) => args.format,
             Command::Store(args) => args.command.format(),
             Command::Log(_) | Command::Shell(_) | Command::Artifact(_) | Command::Lock(_) => {
                 Format::Text

@@ -6,6 +6,7 @@
 //! start before; if the flush fails, neither they nor it are recorded. It
 //! prints nothing and decides nothing about cards: the plan says what to do.
 
+pub(crate) mod audit;
 mod beside;
 mod build;
 mod denial;
@@ -18,6 +19,7 @@ pub(crate) mod scene;
 mod signals;
 mod stage;
 pub(crate) mod surroundings;
+pub(crate) mod undeclared;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};

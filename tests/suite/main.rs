@@ -6,10 +6,12 @@
 )]
 
 mod agreement;
+mod audit;
 mod authentik;
 mod chain;
 mod completions;
 mod corners;
+mod doctor;
 mod foreign;
 mod foreign_corners;
 mod parameters;
