@@ -225,7 +225,7 @@ mod tests {
             columns: Some(40),
             ..Screen::PLAIN
         };
-        assert_eq!(columns(&screen.rest(&long, 10)), 29);
+        assert_eq!(columns(&screen.rest(&long, 10)), 30);
         let wrapped = screen.wrapped(&long, 10, 4);
         assert!(
             wrapped
