@@ -12,6 +12,7 @@ pub mod digest;
 pub mod engine;
 pub mod error;
 pub mod event;
+mod fail_point;
 pub mod plan;
 pub mod process;
 pub mod project;

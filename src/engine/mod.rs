@@ -32,6 +32,7 @@ use crate::card::Stem;
 use crate::digest::Digest;
 use crate::error::{Error, Exit};
 use crate::event::{Event, Failure, How, Outcome};
+use crate::fail_point;
 use crate::plan::{Plan, PlannedCard};
 use crate::process::Keeper;
 use crate::runner::definition::{Isolation, Kind};
@@ -185,7 +186,8 @@ impl Engine {
             &runtime,
             Rc::clone(&engine).drive(plan, mark, listener, received),
         );
-        engine.workspace.trace.save();
+        let new = engine.workspace.local.new_folder();
+        engine.workspace.trace.save(&new);
         // Nothing blocking is worth waiting for once the run is over.
         runtime.shutdown_background();
         ran
@@ -494,6 +496,7 @@ impl Engine {
         }
         let log = self.log_of(&card.stem);
         // The log before stays beside it, for comparison; neither may be there.
+        drop(fail_point::reach("log.previous"));
         drop(std::fs::rename(&log, log.with_extension("previous.log")));
         self.emit(Event::CardStarted {
             card: card.stem.clone(),

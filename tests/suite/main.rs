@@ -8,6 +8,7 @@
 mod authentik;
 mod chain;
 mod corners;
+mod faults;
 mod foreign;
 mod process;
 mod readme;
