@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
+use crate::answer::SCHEMA_VERSION;
 use crate::card::Stem;
 use crate::cli::{Context, Format};
 use crate::engine::audit::Audit;
@@ -15,7 +16,6 @@ use crate::engine::undeclared::{Remedy, Undeclared};
 use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::process::Deed;
-use crate::report::SCHEMA_VERSION;
 use crate::runner::definition::Kind;
 use crate::words::count;
 

@@ -13,11 +13,11 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::answer::SCHEMA_VERSION;
 use crate::cli::{Context, Format};
 use crate::error::{Error, Exit};
 use crate::process::Kernel;
 use crate::project::Project;
-use crate::report::SCHEMA_VERSION;
 use crate::runner::tools::{Declared, ToolSpec};
 use crate::runner::units::show_size;
 use crate::store::Store;

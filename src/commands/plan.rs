@@ -63,7 +63,7 @@ pub fn run(args: PlanArgs, context: &Context) -> Result<Exit, Error> {
         }
         rows.push((card, foreseen));
     }
-    workspace.trace.save();
+    workspace.trace.save(&workspace.local.new_folder());
     let out = &mut io::stdout().lock();
     let written = match args.format {
         Format::Text => text(out, &rows),

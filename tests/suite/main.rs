@@ -12,6 +12,7 @@ mod chain;
 mod completions;
 mod corners;
 mod doctor;
+mod faults;
 mod foreign;
 mod foreign_corners;
 mod parameters;
