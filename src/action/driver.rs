@@ -17,9 +17,10 @@ pub const STAGED: &str = ".mikado/staged";
 /// The file in which the driver writes the number of the step it starts.
 pub const STEP: &str = ".mikado/step";
 
-const HEAD: &str = r#"# the driver of a mikado action
-set -euf
-root=$PWD
+const BEGIN: &str = "# the driver of a mikado action\nset -euf\n";
+
+/// Exports what steps see, from the root of an action; globbing is off.
+const EXPORTS: &str = r#"root=$PWD
 path=
 IFS=:
 for folder in $PATH; do
@@ -38,7 +39,9 @@ if [ -d artifact ]; then
   ARTIFACT=$(cd -P artifact && pwd)
   export ARTIFACT
 fi
-if [ ! -e .mikado/staged ]; then
+"#;
+
+const STEPS: &str = r#"if [ ! -e .mikado/staged ]; then
   mv work .mikado/work
   cp -R .mikado/work work
   chmod -R u+w work
@@ -56,13 +59,20 @@ step() {
 const OWN_HOME: &str = r#"HOME="$root/home""#;
 const USER_HOME: &str = r#"HOME="${HOME:-$root/home}""#;
 
+/// What exports to bash all that steps see, from the root of an action; globbing
+/// must be off. With `user_home`, HOME is the one that it is started with.
+pub fn exports(user_home: bool) -> String {
+    match user_home {
+        true => EXPORTS.replacen(OWN_HOME, USER_HOME, 1),
+        false => EXPORTS.to_owned(),
+    }
+}
+
 /// The script for `steps`.
 /// With `user_home`, HOME is the one that it is started with, if there is one.
 pub fn text(steps: &[Step], user_home: bool) -> String {
-    let mut text = String::from(HEAD);
-    if user_home {
-        text = text.replacen(OWN_HOME, USER_HOME, 1);
-    }
+    let exports = exports(user_home);
+    let mut text = [BEGIN, &exports, STEPS].concat();
     for (index, step) in steps.iter().enumerate() {
         text.push_str(&format!("step {}", index + 1));
         for word in step.language.argv() {
@@ -102,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_home_folder_is_the_users_only_where_it_is_asked_for() {
-        assert_eq!(HEAD.matches(OWN_HOME).count(), 1);
+        assert_eq!(EXPORTS.matches(OWN_HOME).count(), 1);
         assert!(!text(&[], false).contains(USER_HOME));
         assert!(text(&[], true).contains(USER_HOME));
     }

@@ -8,16 +8,17 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use crate::answer::Versioned;
 use crate::cli::{Context, Format};
 use crate::digest::Digest;
 use crate::engine::store_error;
 use crate::error::{Error, Exit};
-use crate::report::SCHEMA_VERSION;
 use crate::runner::units::{duration, show_duration, show_size, size};
 use crate::store::{Collected, Damage, Limits, Stats, Store, Verified};
 use crate::words::count;
 
 use super::selection::{Selection, SelectionArgs};
+use super::write_json;
 
 /// Look after the store
 #[derive(Clone, Debug, Args)]
@@ -145,12 +146,7 @@ fn write<T: Serialize>(
     if !json {
         return out.write_all(text(answer).as_bytes());
     }
-    let mut object = serde_json::Map::new();
-    object.insert("schemaVersion".to_owned(), SCHEMA_VERSION.into());
-    if let serde_json::Value::Object(fields) = serde_json::to_value(answer)? {
-        object.extend(fields);
-    }
-    writeln!(out, "{}", serde_json::Value::Object(object))
+    write_json(out, &Versioned::new(answer))
 }
 
 fn stats_text(stats: &Stats) -> String {
@@ -168,8 +164,13 @@ fn stats_text(stats: &Stats) -> String {
     let results = count(stats.results as usize, "result");
     line("records", stats.records_disk, results);
     line("caches", stats.caches_disk, String::new());
+    line("failed", stats.failed_disk, String::new());
     line("scratch", stats.scratch_disk, String::new());
-    let all = stats.trees_disk + stats.records_disk + stats.caches_disk + stats.scratch_disk;
+    let all = stats.trees_disk
+        + stats.records_disk
+        + stats.caches_disk
+        + stats.failed_disk
+        + stats.scratch_disk;
     line("all", all, String::new());
     if stats.trees > 0 {
         let age = show_duration(Duration::from_secs(stats.oldest_seconds));
@@ -189,6 +190,10 @@ fn collected_text(collected: &Collected) -> String {
         show_size(collected.bytes),
         show_size(collected.left),
     );
+    if collected.failures > 0 {
+        let roots = count(collected.failures as usize, "folder");
+        text.push_str(&format!("{roots} of failed cards among it\n"));
+    }
     if collected.kept > 0 {
         let kept = show_size(collected.kept);
         text.push_str(&format!("kept {kept} that is needed or in use\n"));

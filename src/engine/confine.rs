@@ -14,7 +14,7 @@ use crate::runner::definition::Socket;
 use crate::workspace::Workspace;
 
 use super::order::{Access, Opened};
-use super::stage::{HostProgram, TEMPORARY};
+use super::stage::TEMPORARY;
 
 /// Where an action's root lies with `root: fixed`. It lies in `/tmp`, since that is the action's own: nothing has to
 /// be made in a folder of the machine for it.
@@ -52,9 +52,11 @@ pub(crate) struct Confining<'a> {
     /// The root.
     pub(crate) root: &'a Path,
     /// The trees that it links to.
-    pub(crate) trees: Vec<PathBuf>,
+    pub(crate) trees: &'a [PathBuf],
+    /// The folders of the machine's tools.
+    pub(crate) prefixes: &'a [PathBuf],
     /// The programs of the machine.
-    pub(crate) host: &'a [HostProgram],
+    pub(crate) programs: &'a [PathBuf],
     /// Its caches.
     pub(crate) caches: Vec<PathBuf>,
     /// What it may touch beyond.
@@ -125,17 +127,22 @@ impl Confining<'_> {
     /// confined.
     pub(crate) fn isolation(&self, readable: &[PathBuf]) -> Option<Isolation> {
         let kernel = self.workspace.kernel();
-        if kernel.landlock == 0 && !kernel.mount_namespaces {
+        let confines = kernel.landlock > 0 || kernel.mount_namespaces;
+        if !confines || *self.access == Access::Free {
             return None;
         }
+        let mut isolation = self.lists(readable);
+        isolation.without_landlock = kernel.landlock == 0;
+        isolation.spaces = kernel.mount_namespaces.then(|| self.spaces(&isolation));
+        Some(isolation)
+    }
+
+    /// The same without a look at what this machine can do.
+    pub(crate) fn lists(&self, readable: &[PathBuf]) -> Isolation {
         let mut isolation = Isolation::of_action(&ActionPaths {
             root: self.root.to_owned(),
-            trees: self.trees.clone(),
-            prefixes: self
-                .host
-                .iter()
-                .map(|program| program.prefix.clone())
-                .collect(),
+            trees: self.trees.to_vec(),
+            prefixes: self.prefixes.to_vec(),
             caches: self.caches.clone(),
         });
         // Tools like `go mod vendor -o` make the folder `out` anew, which is a
@@ -146,12 +153,12 @@ impl Confining<'_> {
         isolation.write.push(self.root.join(TEMPORARY));
         let closed = Opened::default();
         let opened = match self.access {
-            Access::Free => return None,
+            Access::Steps(opened) => opened,
+            Access::Free => &closed,
             Access::Fetch { .. } => {
                 isolation = isolation.with_network(readable);
                 &closed
             }
-            Access::Steps(opened) => opened,
         };
         if opened.network {
             isolation = isolation.with_network(&[]);
@@ -160,16 +167,13 @@ impl Confining<'_> {
             isolation.write.extend(self.home());
         }
         for socket in &opened.sockets {
-            isolation
-                .sockets
-                .extend(socket_paths(self.workspace, *socket));
+            let paths = socket_paths(self.workspace, *socket);
+            isolation.sockets.extend(paths);
             if *socket == Socket::Nix {
                 isolation.read.push("/nix/var/nix".into());
             }
         }
-        isolation.without_landlock = kernel.landlock == 0;
-        isolation.spaces = kernel.mount_namespaces.then(|| self.spaces(&isolation));
-        Some(isolation)
+        isolation
     }
 
     fn spaces(&self, isolation: &Isolation) -> Spaces {
@@ -187,7 +191,7 @@ impl Confining<'_> {
                 Some((cache.clone(), place))
             }));
         }
-        let programs = self.host.iter().map(|program| program.program.clone());
+        let programs = self.programs.iter().cloned();
         Spaces {
             hidden: self.hidden(),
             // One folder is shown sooner than each tree in it.

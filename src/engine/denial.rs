@@ -211,7 +211,7 @@ impl Reach<'_> {
             };
             let below = below.display();
             return match self.part {
-                Part::Check(_) => format!(
+                Part::Check(..) => format!(
                     "`{shown}` is not seen by a check: it looks at `$ARTIFACT`, `$REQUIRES` and the runner's own folder, `$RUNNER`"
                 ),
                 Part::Fetch(name) => format!(
@@ -437,7 +437,7 @@ mod tests {
             "cat: @/repo/docs/a.md: Permission denied",
             "to `inputs` of the fetch `vendor`",
         );
-        world.part = Part::Check("c".into());
+        world.part = Part::Check(None, 1);
         world.says("cat: @/repo/docs/a.md: Permission denied", "`$ARTIFACT`");
     }
 

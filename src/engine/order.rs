@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::action::{Action, driver};
 use serde::{Deserialize, Serialize};
 
+use crate::action::{Action, driver};
 use crate::runner::definition::{Retries, Socket, Step};
 use crate::store::Sri;
 use crate::workspace::Workspace;
@@ -20,8 +20,8 @@ pub(crate) enum Part {
     Build,
     /// A fetch.
     Fetch(String),
-    /// A check.
-    Check(String),
+    /// A check: its name, where it has one, and its number.
+    Check(Option<String>, usize),
 }
 
 impl Part {
@@ -30,7 +30,8 @@ impl Part {
         match self {
             Part::Build => "build".into(),
             Part::Fetch(name) => format!("fetch {name}"),
-            Part::Check(name) => format!("check: {name}"),
+            Part::Check(Some(name), _) => format!("check `{name}`"),
+            Part::Check(None, number) => format!("check {number}"),
         }
     }
 
@@ -38,7 +39,8 @@ impl Part {
     pub(crate) fn own_name(&self) -> String {
         match self {
             Part::Build => "build".into(),
-            Part::Fetch(name) | Part::Check(name) => name.clone(),
+            Part::Fetch(name) | Part::Check(Some(name), _) => name.clone(),
+            Part::Check(None, number) => number.to_string(),
         }
     }
 }
@@ -105,10 +107,15 @@ impl Order {
     /// up, or that its root can't lie at its fixed place here.
     pub(crate) fn stays_local(&self, workspace: &Workspace) -> Option<String> {
         let lies_elsewhere = || {
-            let moved = confine::is_moved(workspace, &self.access, self.fixed);
-            (self.fixed && !moved).then(|| "no mount namespace for `root: fixed`".to_owned())
+            let is_elsewhere = self.fixed && !self.is_moved(workspace);
+            is_elsewhere.then(|| "no mount namespace for `root: fixed`".to_owned())
         };
         self.local.clone().or_else(lies_elsewhere)
+    }
+
+    /// Whether its steps see its root at the fixed place.
+    pub(crate) fn is_moved(&self, workspace: &Workspace) -> bool {
+        confine::is_moved(workspace, &self.access, self.fixed)
     }
 
     /// The name of the step with the number that the driver reports.

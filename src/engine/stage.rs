@@ -11,8 +11,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+
 use crate::action::{HOST_TOOLS, InputRoot, Node, driver};
 use crate::digest::Digest;
+use crate::fail_point;
 
 /// The folder below the root that a confined step has for `/tmp`.
 pub(crate) const TEMPORARY: &str = ".mikado/tmp";
@@ -89,9 +92,9 @@ pub(crate) fn stage(
             Node::Generated {
                 bytes, executable, ..
             } => write(&target, bytes, *executable).map_err(at(&target))?,
-            Node::Link { target: text } => symlink(text, &target).map_err(at(&target))?,
+            Node::Link { target: text } => link(text, &target).map_err(at(&target))?,
             Node::Tree { digest } => {
-                symlink(linked(digest), &target).map_err(at(&target))?;
+                link(linked(digest), &target).map_err(at(&target))?;
                 trees.push(tree(digest));
             }
         }
@@ -127,6 +130,7 @@ fn create(path: &Path, executable: bool) -> io::Result<File> {
 }
 
 fn copy(origin: &Path, target: &Path, executable: bool) -> io::Result<()> {
+    fail_point::reach("stage.copy")?;
     let mut from = File::open(origin)?;
     let mut to = create(target, executable)?;
     // In the kernel, by reflink where the file system has it.
@@ -135,9 +139,23 @@ fn copy(origin: &Path, target: &Path, executable: bool) -> io::Result<()> {
 }
 
 fn write(target: &Path, bytes: &[u8], executable: bool) -> io::Result<()> {
+    fail_point::reach("stage.write")?;
     let mut file = create(target, executable)?;
     io::Write::write_all(&mut file, bytes)?;
     set_time(&file)
+}
+
+fn link(text: impl AsRef<Path>, target: &Path) -> io::Result<()> {
+    symlink(text, target)?;
+    let time = Timespec {
+        tv_sec: TIME.as_secs() as i64,
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
+    Ok(utimensat(CWD, target, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 fn set_time(file: &File) -> io::Result<()> {
@@ -205,6 +223,8 @@ mod tests {
             fs::read_link(root.join("requires/x")).unwrap(),
             Path::new("/seen")
         );
+        let linked = root.join("requires/x").symlink_metadata().unwrap();
+        assert_eq!(linked.modified().unwrap(), SystemTime::UNIX_EPOCH + TIME);
         let laid = root.join("work/a/b");
         let metadata = laid.metadata().unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o755);

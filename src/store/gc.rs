@@ -13,15 +13,18 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::{During as _, StoreError};
+use super::failed::KeptFailure;
 use super::frame::Head;
 use super::live::{Found, Live, used};
 use super::segments::{Kind, digest_of_key};
 use super::trees::USE_GRAIN;
 use super::{Store, hold, lockfile, now_ms, scratch};
 use crate::digest::Digest;
+use crate::fail_point;
 
 /// Records that are younger are kept whether or not they are of use yet: what
 /// names them may not have been flushed.
@@ -50,13 +53,15 @@ impl Default for Limits {
 }
 
 /// What a collection did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Collected {
     /// Trees that were deleted.
     pub trees: u64,
     /// Caches that were deleted.
     pub caches: u64,
+    /// Roots of failures that were deleted.
+    pub failures: u64,
     /// Bytes that were won, on the disk.
     pub bytes: u64,
     /// Bytes that the store has now.
@@ -86,6 +91,7 @@ struct Candidate {
 enum What {
     Tree(Found),
     Cache(String),
+    Failure(std::path::PathBuf),
 }
 
 impl Store {
@@ -99,6 +105,7 @@ impl Store {
         self.layout.writable("collect what is not used")?;
         let scratch = self.scratch()?;
         let gate = self.layout.locks.join("gc");
+        fail_point::reach("gc.lock").during("open the lock", &gate)?;
         let turn = fs::File::create(&gate).during("open the lock", &gate)?;
         if turn.try_lock().is_err() {
             return Ok(Collected {
@@ -108,6 +115,7 @@ impl Store {
         }
         let alive = scratch::sweep(&self.layout.tmp, Some(scratch.path()))?;
         lockfile::sweep(&self.layout.locks)?;
+        self.segments.sweep()?;
         self.refresh()?;
         let protected = self.protection(&alive, keep);
         let mut collected = Collected::default();
@@ -134,6 +142,14 @@ impl Store {
                 candidates.push(cache);
             }
         }
+        for KeptFailure { path, since, disk } in self.kept_failures()? {
+            collected.left += disk;
+            candidates.push(Candidate {
+                used: since,
+                disk,
+                what: What::Failure(path),
+            });
+        }
         let before = self.segments.size()?;
         collected.left += before;
         candidates.sort_by_key(|candidate| candidate.used);
@@ -147,6 +163,7 @@ impl Store {
                 match candidate.what {
                     What::Tree(_) => collected.trees += 1,
                     What::Cache(_) => collected.caches += 1,
+                    What::Failure(_) => collected.failures += 1,
                 }
                 collected.bytes += candidate.disk;
                 collected.left -= candidate.disk;
@@ -179,6 +196,7 @@ impl Store {
         let own = hold(&self.scratch).clone();
         let own = own.as_ref().map(|scratch| scratch.path());
         scratch::sweep(&self.layout.tmp, own)?;
+        self.segments.sweep()?;
         let adopted = std::mem::take(&mut *hold(&self.known.adopted));
         let noted: Option<Last> = self.note(NOTE)?;
         let first = noted.is_none();
@@ -228,12 +246,14 @@ impl Store {
     fn delete(&self, candidate: &Candidate) -> Result<bool, StoreError> {
         let aside = self.scratch()?.fresh("deleted");
         match &candidate.what {
+            What::Failure(folder) => return self.delete_failed(folder),
             What::Tree(tree) => {
                 let note = self.layout.used.join(crate::digest::hex(&tree.hash));
                 let gate = lockfile::lock_briefly(&self.layout.locks.join("trees"), false)?;
                 if used(&note, &tree.path) != candidate.used || !rename_away(&tree.path, &aside)? {
                     return Ok(false);
                 }
+                fail_point::reach("gc.note").during("delete", &note)?;
                 let _ = fs::remove_file(note);
                 drop(gate);
             }
@@ -244,6 +264,7 @@ impl Store {
                 let _ = fs::remove_file(self.layout.caches.join(format!(".used-{name}")));
             }
         }
+        fail_point::reach("gc.delete").during("delete", &aside)?;
         scratch::remove_all(&aside)?;
         Ok(true)
     }
@@ -310,6 +331,7 @@ impl Protection {
 
 /// Renames a folder; false where it is gone already.
 fn rename_away(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    fail_point::reach("gc.aside").during("set aside", from)?;
     match fs::rename(from, to) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -9,6 +9,7 @@
 mod copy;
 mod error;
 mod export;
+mod failed;
 mod frame;
 mod gc;
 mod journal;
@@ -37,6 +38,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use error::StoreError;
+pub use failed::FailedRoot;
 pub use gc::{Collected, Limits};
 pub use listing::{Entry, EntryKind};
 pub use local::{CardHistory, CardRun, Local};
@@ -48,6 +50,7 @@ pub use trees::{HashedTree, TreeSize};
 pub use verify::{Damage, Stats, Verified};
 
 use crate::digest::Digest;
+use crate::fail_point;
 use error::During as _;
 use layout::Layout;
 use scratch::Scratch;
@@ -108,7 +111,8 @@ impl Store {
         let path = self.layout.caches.join(name);
         layout::ensure_folder(&path)?;
         let used = self.layout.caches.join(format!(".used-{name}"));
-        let touched = File::options().create(true).append(true).open(&used);
+        let touched = fail_point::reach("cache.note")
+            .and_then(|()| File::options().create(true).append(true).open(&used));
         match touched.and_then(|file| file.set_modified(SystemTime::now())) {
             Err(error) if layout::is_refusal(&error) => {}
             touched => touched.during("note the use in", &used)?,
@@ -121,6 +125,14 @@ impl Store {
     /// process uses.
     pub fn scratch_folder(&self) -> Result<PathBuf, StoreError> {
         Ok(self.scratch()?.path().to_owned())
+    }
+
+    /// Lets the program that this process is about to become hold this
+    /// process's scratch folder. Those that nobody holds any more are deleted.
+    pub fn pass_on_scratch(&self) -> Result<(), StoreError> {
+        let scratch = self.scratch()?;
+        scratch::sweep(&self.layout.tmp, Some(scratch.path()))?;
+        scratch.pass_on().during("hold", scratch.path())
     }
 
     /// Keeps some bytes, and returns their digest.

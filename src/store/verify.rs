@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use prost::Message as _;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::gc::{is_wanted, size_of_folder};
@@ -18,7 +19,7 @@ use crate::digest::Digest;
 use crate::reapi::Directory;
 
 /// What a verification found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
     /// Trees that were read.
@@ -36,7 +37,7 @@ pub struct Verified {
 }
 
 /// Something that is not what was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum Damage {
     /// A tree whose contents have another digest.
@@ -222,13 +223,14 @@ impl Store {
             Ok(())
         })?;
         stats.caches_disk = size_of_folder(&self.layout.caches)?;
+        stats.failed_disk = self.kept_failures()?.iter().map(|kept| kept.disk).sum();
         stats.scratch_disk = size_of_folder(&self.layout.tmp)?;
         Ok(stats)
     }
 }
 
 /// What a store holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
     /// The store's folder.
@@ -247,6 +249,8 @@ pub struct Stats {
     pub records_disk: u64,
     /// Bytes on the disk of the caches.
     pub caches_disk: u64,
+    /// Bytes on the disk of the roots that are kept of failures.
+    pub failed_disk: u64,
     /// Bytes on the disk of what runs are working on, or left when they died.
     pub scratch_disk: u64,
     /// How long ago the tree was used that was not used for longest.

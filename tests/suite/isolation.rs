@@ -94,6 +94,7 @@ fn digest(sandbox: &Sandbox, stem: &str) -> String {
 /// Why the artifact of `a` stays on this machine, if it does.
 fn local(sandbox: &Sandbox) -> Option<String> {
     let why = sandbox.mikado("why a --format json").exits(0).json();
+    let why = &why["artifact"];
     why["madeBy"]["local"].as_str().map(str::to_owned)
 }
 
