@@ -131,7 +131,7 @@ pub enum Command {
     Schema(commands::schema::SchemaArgs),
     /// Print the manual page, or write all pages to a folder
     Man(commands::man::ManArgs),
-    /// Print a script that completes commands in a shell
+    /// Print a script that completes commands and cards in a shell
     Completions(commands::completions::CompletionsArgs),
     /// Check all cards and runners
     Check(commands::check::CheckArgs),
@@ -139,6 +139,8 @@ pub enum Command {
     Plan(commands::plan::PlanArgs),
     /// Print the output of a card's last execution
     Log(commands::log::LogArgs),
+    /// Open a shell where a card's steps run
+    Shell(commands::shell::ShellArgs),
     /// Find or copy what a card made
     Artifact(commands::artifact::ArtifactArgs),
     /// Pin the tools of all runners to files with hashes
@@ -270,6 +272,7 @@ impl Command {
             Command::Check(args) => commands::check::run(args, context),
             Command::Plan(args) => commands::plan::run(args, context),
             Command::Log(args) => commands::log::run(args, context),
+            Command::Shell(args) => commands::shell::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
             Command::Store(args) => commands::store::run_here(&args, context),
@@ -308,7 +311,9 @@ impl Command {
             },
             Command::Plan(args) => args.format,
             Command::Store(args) => args.command.format(),
-            Command::Log(_) | Command::Artifact(_) | Command::Lock(_) => Format::Text,
+            Command::Log(_) | Command::Shell(_) | Command::Artifact(_) | Command::Lock(_) => {
+                Format::Text
+            }
         };
         format == Format::Json
     }
@@ -316,6 +321,9 @@ impl Command {
 
 /// Reads the command line, carries it out, and tells of an error.
 pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
+    if commands::completions::answer() {
+        return Exit::Done as u8;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -378,4 +386,30 @@ fn tell_text(error: &Error, context: Option<&Context>) -> io::Result<()> {
         writeln!(err, "help: {}", error.help())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_of_commands_and_of_all_commands_have_different_names() {
+        // clap finds out only when such a command is called.
+        let cli = Cli::command();
+        cli.clone().debug_assert();
+        let globals: Vec<_> = cli
+            .get_arguments()
+            .map(|arg| arg.get_id().clone())
+            .collect();
+        let mut pending: Vec<_> = cli.get_subcommands().collect();
+        while let Some(command) = pending.pop() {
+            pending.extend(command.get_subcommands());
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                assert!(!globals.contains(id), "`{id}` of {}", command.get_name());
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Reports: what a run shows, made from its events alone.
 
 mod json;
+pub mod junit;
 pub mod page;
 mod plain;
 mod progress;

@@ -8,11 +8,17 @@
 mod agreement;
 mod authentik;
 mod chain;
+mod completions;
 mod corners;
 mod foreign;
+mod parameters;
+mod plan;
 mod process;
 mod readme;
+mod runner_scripts;
 mod schema;
+mod shell;
 mod support;
 mod tidy;
+mod verify;
 mod view;
