@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use anstyle::Style;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::columns::Screen;
 use crate::commands::{self, check::CheckFormat, graph::GraphFormat};
@@ -60,12 +60,14 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub store: Option<PathBuf>,
-    /// When to use colour
+    /// When to use colour: auto, always or never
     #[arg(
         long,
         global = true,
         value_name = "WHEN",
         default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true,
         help_heading = "Global options"
     )]
     pub color: When,
@@ -143,10 +145,14 @@ pub enum Command {
     Log(commands::log::LogArgs),
     /// Open a shell where a card's steps run
     Shell(commands::shell::ShellArgs),
+    /// Say what a build touches and does not declare
+    Audit(commands::audit::AuditArgs),
     /// Find or copy what a card made
     Artifact(commands::artifact::ArtifactArgs),
     /// Pin the tools of all runners to files with hashes
     Lock(commands::lock::LockArgs),
+    /// Say what this machine can do, and what is missing
+    Doctor(commands::doctor::DoctorArgs),
     /// Look after the store
     Store(commands::store::StoreArgs),
 }
@@ -267,8 +273,10 @@ impl Command {
             Command::Plan(args) => commands::plan::run(args, context),
             Command::Log(args) => commands::log::run(args, context),
             Command::Shell(args) => commands::shell::run(args, context),
+            Command::Audit(args) => commands::audit::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
+            Command::Doctor(args) => commands::doctor::run(args, context),
             Command::Store(args) => commands::store::run_here(&args, context),
         }
     }
@@ -304,6 +312,8 @@ impl Command {
                 CheckFormat::Text | CheckFormat::Github => Format::Text,
             },
             Command::Plan(args) => args.format,
+            Command::Doctor(args) => args.format,
+            Command::Audit(args) => args.format,
             Command::Store(args) => args.command.format(),
             Command::Log(_) | Command::Shell(_) | Command::Artifact(_) | Command::Lock(_) => {
                 Format::Text
@@ -334,7 +344,10 @@ pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
     if commands::completions::answer() {
         return Exit::Done as u8;
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let mut command = commands::help::command();
+    let parsed = command.try_get_matches_from_mut(arguments);
+    let parsed = parsed.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    let cli = match parsed.map_err(|error| error.format(&mut command)) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed pipe is no error of ours.

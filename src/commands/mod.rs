@@ -2,13 +2,16 @@
 //! and what it does.
 
 pub mod artifact;
+pub mod audit;
 pub mod blocked;
 pub mod check;
 pub mod complete;
 pub mod completions;
+pub mod doctor;
 pub mod explain;
 pub(crate) mod freshness;
 pub mod graph;
+pub(crate) mod help;
 pub mod init;
 pub(crate) mod lack;
 pub mod list;

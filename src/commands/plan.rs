@@ -66,7 +66,7 @@ pub fn run(args: PlanArgs, context: &Context) -> Result<Exit, Error> {
         }
         rows.push((card, foreseen));
     }
-    workspace.trace.save();
+    workspace.trace.save(&workspace.local.new_folder());
     let out = &mut context.out(args.format);
     let written = match args.format {
         Format::Text => text(out, &rows, context.screen()),

@@ -201,8 +201,9 @@ impl<'a> View<'a> {
 
     /// How a card stands.
     pub(crate) fn standing(&self, stem: &Stem) -> Standing {
-        let (stuck, waits) = (self.stuck(stem).is_some(), self.waits(stem).is_some());
-        Standing::new(self.state(stem), stuck, waits)
+        // What somebody does by hand can be worked on: it is ready.
+        let waits = self.kind_of(stem) == Some(Kind::Probe);
+        Standing::new(self.state(stem), self.stuck(stem).is_some(), waits)
     }
 
     /// The style of the word for a card's state.

@@ -6,6 +6,7 @@
 //! start before; if the flush fails, neither they nor it are recorded. It
 //! prints nothing and decides nothing about cards: the plan says what to do.
 
+pub(crate) mod audit;
 mod beside;
 mod build;
 mod denial;
@@ -18,6 +19,7 @@ pub(crate) mod scene;
 mod signals;
 mod stage;
 pub(crate) mod surroundings;
+pub(crate) mod undeclared;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +37,7 @@ use crate::card::Stem;
 use crate::digest::Digest;
 use crate::error::{Error, Exit};
 use crate::event::{Event, Failure, How, Outcome};
+use crate::fail_point;
 use crate::plan::{Plan, PlannedCard};
 use crate::process::Keeper;
 use crate::runner::definition::{Isolation, Kind};
@@ -171,7 +174,8 @@ impl Engine {
             &runtime,
             Rc::clone(&engine).drive(plan, mark, listener, received),
         );
-        engine.workspace.trace.save();
+        let new = engine.workspace.local.new_folder();
+        engine.workspace.trace.save(&new);
         // Nothing blocking is worth waiting for once the run is over.
         runtime.shutdown_background();
         ran
@@ -505,7 +509,10 @@ impl Engine {
         match self.options.verify {
             true => restart(&log),
             // The log before stays beside it, for comparison; neither may be there.
-            false => drop(std::fs::rename(&log, log.with_extension("previous.log"))),
+            false => {
+                drop(fail_point::reach("log.previous"));
+                drop(std::fs::rename(&log, log.with_extension("previous.log")));
+            }
         }
     }
 
