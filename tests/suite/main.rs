@@ -10,6 +10,7 @@ mod authentik;
 mod chain;
 mod completions;
 mod corners;
+mod diagnostics;
 mod foreign;
 mod foreign_corners;
 mod parameters;
