@@ -168,7 +168,7 @@ pub fn render(finding: &Diagnostic, look: Look) -> String {
 
     let mut out = String::new();
     out += &paint.with(strong, word);
-    out += &paint.with(bold, &format!(": {}", finding.message));
+    out += &paint.with(bold, &format!(": {}", visible(&finding.message)));
     out.push('\n');
     let lines = finding.places.iter().map(|place| place.line);
     let margin = lines.max().map_or(1, |line| line.to_string().len());
@@ -178,7 +178,7 @@ pub fn render(finding: &Diagnostic, look: Look) -> String {
         let Place {
             path, line, column, ..
         } = place;
-        let path = path.display();
+        let path = visible(&path.display().to_string());
         out += &format!(
             "{empty}{} {path}:{line}:{column}\n",
             paint.with(edge, arrow)
@@ -191,7 +191,7 @@ pub fn render(finding: &Diagnostic, look: Look) -> String {
         out += format!("{number} {text}").trim_end();
         let label = match &place.label {
             label if label.is_empty() => String::new(),
-            label => format!(" {label}"),
+            label => format!(" {}", visible(label)),
         };
         let (indent, carets) = mark;
         let caret = paint.with(strong, &format!("{carets}{label}"));
@@ -204,7 +204,7 @@ pub fn render(finding: &Diagnostic, look: Look) -> String {
                 0 => format!("{} {}", paint.with(edge, "="), paint.with(bold, name) + ":"),
                 _ => " ".repeat(name.len() + 3),
             };
-            out += &format!("{empty} {head} {line}\n");
+            out += &format!("{empty} {head} {}\n", visible(line));
         }
     }
     out
@@ -316,6 +316,17 @@ error: `server` requires `clinet`
         let text = render(&finding, look);
         assert!(text.contains("aMEANTb"), "{text}");
         assert!(text.lines().all(|line| columns(line) <= 60), "{text}");
+    }
+
+    #[test]
+    fn what_a_file_says_never_reaches_the_terminal_as_an_escape() {
+        let finding = Diagnostic::error("odd-status", "the status `\u{1b}[31m\n` is odd")
+            .at(place("status: \u{1b}[31m", 9, 5, "\u{7}"))
+            .help("not `\u{9b}`");
+        let text = render(&finding, Look::default());
+        assert_eq!(text.lines().count(), 6, "{text:?}");
+        let control = |c: char| c.is_control() && c != '\n';
+        assert!(!text.contains(control), "{text:?}");
     }
 
     #[test]
