@@ -10,6 +10,7 @@ use anstyle::{AnsiColor, Style};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use crate::columns::Paint;
 use crate::columns::{columns, cut as first_columns, last as last_columns};
 
 /// How bad a finding is.
@@ -244,23 +245,6 @@ fn excerpt(place: &Place, width: usize) -> (String, (String, String)) {
 fn visible(text: &str) -> String {
     let text = text.replace('\t', "    ");
     text.replace(|c: char| c.is_control(), "\u{fffd}")
-}
-
-/// Wraps texts in a style, or leaves them as they are.
-#[derive(Clone, Copy, Debug)]
-pub struct Paint(
-    /// Whether there is colour at all.
-    pub bool,
-);
-
-impl Paint {
-    /// The text in this style where there is colour.
-    pub fn with(self, style: Style, text: &str) -> String {
-        match self.0 {
-            true => format!("{style}{text}{style:#}"),
-            false => text.to_owned(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod doctor;
 mod faults;
 mod foreign;
 mod foreign_corners;
+mod graph;
 mod parameters;
 mod plan;
 mod process;
