@@ -77,7 +77,23 @@ impl Engine {
             return Ok(self.done(card, How::Held, started));
         }
         self.confirm(card).await?;
+        let _group = match &definition.resources.group {
+            Some(group) => Some(self.lock_group(&card.stem, group).await?),
+            None => None,
+        };
         self.begin(card, Vec::new());
+        let steps = async || self.steps(card).await;
+        self.tried(&card.stem, &definition.retries, steps).await?;
+        if let Some(what) = self.holds(card, &definition.verify).await? {
+            let message = format!("its steps ran, and its check does not hold: {what}");
+            return Err(self.failed(card, message, None));
+        }
+        Ok(self.done(card, How::Ran, started))
+    }
+
+    /// Runs the steps of a command.
+    async fn steps(&self, card: &Arc<PlannedCard>) -> Result<(), Obstacle> {
+        let definition = &card.work.definition;
         for (index, step) in definition.steps.iter().enumerate() {
             let name = step
                 .name
@@ -91,11 +107,7 @@ impl Engine {
                 return Err(self.failed(card, format!("`{name}` {how}"), exit));
             }
         }
-        if let Some(what) = self.holds(card, &definition.verify).await? {
-            let message = format!("its steps ran, and its check does not hold: {what}");
-            return Err(self.failed(card, message, None));
-        }
-        Ok(self.done(card, How::Ran, started))
+        Ok(())
     }
 
     /// Tries the checks of a card that is complete; changes nothing.

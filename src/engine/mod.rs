@@ -13,8 +13,10 @@ mod direct;
 pub(crate) mod fault;
 pub(crate) mod order;
 mod perform;
+mod retry;
 mod signals;
 mod stage;
+mod step_clock;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -181,6 +183,11 @@ impl Engine {
             names: Cell::new(0),
             told_open: Cell::new(false),
         });
+        if engine.workspace.store.is_writable() {
+            // From here on no collection takes what this run looks up. On a full
+            // disk a run that finds everything needs no such folder.
+            drop(engine.workspace.store.scratch_folder());
+        }
         let local = tokio::task::LocalSet::new();
         let ran = local.block_on(
             &runtime,
