@@ -2,13 +2,16 @@
 //! and what it does.
 
 pub mod artifact;
+pub mod audit;
 pub mod blocked;
 pub mod check;
 pub mod complete;
 pub mod completions;
+pub mod doctor;
 pub mod explain;
 pub(crate) mod freshness;
 pub mod graph;
+pub(crate) mod help;
 pub mod init;
 pub(crate) mod lack;
 pub mod list;
@@ -17,15 +20,16 @@ pub mod log;
 pub mod man;
 pub mod next;
 pub mod plan;
+pub(crate) mod reproduce;
 pub mod require;
 pub mod run;
 pub mod runner;
 pub(crate) mod runner_faults;
 pub mod schema;
 pub(crate) mod selection;
+pub mod shell;
 pub mod show;
 pub mod store;
-pub(crate) mod svg;
 pub mod verify;
 pub(crate) mod view;
 pub mod why;
@@ -33,7 +37,10 @@ pub mod why;
 /// Prints one line, and is done.
 fn say(line: &str) -> Result<crate::error::Exit, crate::error::Error> {
     use std::io::Write;
-    let written = writeln!(std::io::stdout(), "{line}");
+    let out = std::io::stdout();
+    let columns = crate::cli::terminal_columns(std::io::stdout());
+    let mut out = crate::report::folded::Folded::new(out.lock(), columns);
+    let written = writeln!(out, "{line}");
     written.map_err(crate::error::Error::disk("write to", "standard output"))?;
     Ok(crate::error::Exit::Done)
 }

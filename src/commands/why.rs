@@ -52,7 +52,7 @@ pub fn why(args: WhyArgs, context: &Context) -> Result<Exit, Error> {
         last_run: view.last_run_object(&stem),
         stem,
     };
-    let out = &mut io::stdout().lock();
+    let out = &mut context.out(args.format);
     let written = match args.format {
         Format::Json => write_json(out, &answer),
         Format::Text => text(out, &answer, &freshness, &view),
@@ -69,7 +69,14 @@ fn text(
 ) -> io::Result<()> {
     let stem = &answer.stem;
     match &answer.blocked {
-        Some(card) => writeln!(out, "{stem} is blocked by {}", held_by(card))?,
+        Some(card) => {
+            writeln!(out, "{stem} is blocked by {}", held_by(card))?;
+            for leaf in &card.leaves {
+                let reason = view.stuck(leaf).or_else(|| view.waits(leaf));
+                let reason = reason.map_or(String::new(), |reason| format!(": {}", reason.message));
+                writeln!(out, "  {:<8} {leaf}{reason}", view.hold(leaf).word())?;
+            }
+        }
         None => writeln!(out, "{stem} is {}", answer.state.word())?,
     }
     if let Some(reason) = view.stuck(stem) {
@@ -79,7 +86,11 @@ fn text(
         writeln!(out, "  it waits: {}", reason.message)?;
     }
     let line = freshness.line();
-    if !line.is_empty() {
+    // What is missing was said just now.
+    let is_lacking = view
+        .stuck(stem)
+        .is_some_and(|reason| reason.code != "failed");
+    if !line.is_empty() && !is_lacking {
         writeln!(out, "  {line}")?;
     }
     if let Some(made) = answer

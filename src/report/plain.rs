@@ -64,15 +64,9 @@ impl PlainReport {
                 How::Held => self.line("Holds", AnsiColor::Green, card.as_str()),
                 How::PassedOver => self.line("Complete", AnsiColor::Green, card.as_str()),
             },
-            Outcome::Failed(failure) => {
-                let first = failure.message.lines().next().unwrap_or_default();
-                self.line("Failed", AnsiColor::Red, &format!("{card}: {first}"))
-            }
-            Outcome::Waits(wait) => {
-                let first = wait.message.lines().next().unwrap_or_default();
-                self.line("Waits", AnsiColor::Yellow, &format!("{card}: {first}"))
-            }
-            // Told of at the end, with what it lacks.
+            // What happened is told of at the end, where it is not overlooked.
+            Outcome::Failed(_) => self.line("Failed", AnsiColor::Red, card.as_str()),
+            Outcome::Waits(_) => self.line("Waits", AnsiColor::Magenta, card.as_str()),
             Outcome::NotStarted { .. } => Ok(()),
         }
     }
@@ -98,24 +92,26 @@ impl PlainReport {
     }
 
     fn wait(&mut self, card: &Stem, wait: &Wait, blocks: &[Stem]) -> io::Result<()> {
-        let word = match wait.kind {
-            WaitKind::Stuck => "stuck",
-            _ => "waiting",
+        let (word, color) = match wait.kind {
+            WaitKind::Stuck => ("stuck", AnsiColor::Red),
+            _ => ("waiting", AnsiColor::Magenta),
         };
-        self.heading(
-            AnsiColor::Yellow,
-            word,
-            &format!(": {card}: {}", wait.message),
-        )?;
-        for (number, line) in wait.lines.iter().enumerate() {
+        self.heading(color, word, &format!(": {card}: {}", wait.message))?;
+        for line in &wait.lines {
             match wait.kind {
-                WaitKind::Hand => writeln!(self.out, "  {}. {line}", number + 1)?,
                 WaitKind::Probe => writeln!(self.out, "  | {line}")?,
-                WaitKind::Confirm | WaitKind::Stuck => writeln!(self.out, "  {line}")?,
+                WaitKind::Hand | WaitKind::Confirm | WaitKind::Stuck => {
+                    writeln!(self.out, "  {line}")?;
+                }
             }
         }
-        if matches!(wait.kind, WaitKind::Hand) {
-            writeln!(self.out, "  when it is done: mikado complete {card}")?;
+        for (number, step) in wait.steps.iter().enumerate() {
+            writeln!(self.out, "  {}. {step}", number + 1)?;
+        }
+        match wait.kind {
+            WaitKind::Hand => writeln!(self.out, "  when it is done: mikado complete {card}")?,
+            WaitKind::Probe => writeln!(self.out, "  when it is true: mikado run {card}")?,
+            WaitKind::Confirm | WaitKind::Stuck => {}
         }
         if !blocks.is_empty() {
             writeln!(self.out, "  it blocks {}", list(blocks))?;
@@ -138,6 +134,9 @@ impl PlainReport {
         }
         if !failure.help.is_empty() {
             writeln!(self.out, "  help: {}", failure.help)?;
+        }
+        if let Some(command) = summary.shells.get(card) {
+            writeln!(self.out, "  shell: {command}")?;
         }
         match &summary.again {
             Some(command) => writeln!(self.out, "  try again: {command}"),
@@ -187,7 +186,7 @@ impl Report for PlainReport {
         let lacking = |blocked: &&Blocked| !blocked.lacks.is_empty() && !is_interrupted;
         for blocked in summary.blocked.iter().filter(lacking) {
             let rest = format!(": {} lacks {}", blocked.card, list(&blocked.lacks));
-            self.heading(AnsiColor::Yellow, "blocked", &rest)?;
+            self.heading(AnsiColor::Magenta, "blocked", &rest)?;
         }
         for (card, failure) in &summary.failures {
             self.failure(card, failure, summary)?;

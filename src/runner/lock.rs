@@ -17,8 +17,8 @@ use crate::digest::Digest;
 use crate::runner::platform::Platform;
 use crate::runner::tools::{Declared, ToolError, ToolFault};
 
-/// The lock's place below a project's root.
-pub const TOOL_LOCK: &str = "runners/tools.lock.yaml";
+/// The name of the lock of tools in the folder of runners.
+pub const TOOL_LOCK: &str = "tools.lock.yaml";
 
 const HEADER: &str = "\
 # Made by `mikado lock` from the tools that runners declare; commit it, do not edit it.
@@ -238,7 +238,12 @@ fn quoted(text: &str) -> String {
             .contains(&text.to_ascii_lowercase().as_str());
     match plain {
         true => text.to_owned(),
-        false => serde_json::Value::from(text).to_string(),
+        // JSON is YAML, but for the line ends that only YAML knows: it folds them.
+        false => serde_json::Value::from(text)
+            .to_string()
+            .replace('\u{85}', "\\u0085")
+            .replace('\u{2028}', "\\u2028")
+            .replace('\u{2029}', "\\u2029"),
     }
 }
 

@@ -224,6 +224,7 @@ impl Store {
         })?;
         stats.caches_disk = size_of_folder(&self.layout.caches)?;
         stats.sources_disk = size_of_folder(&self.layout.sources)?;
+        stats.failed_disk = self.kept_failures()?.iter().map(|kept| kept.disk).sum();
         stats.scratch_disk = size_of_folder(&self.layout.tmp)?;
         Ok(stats)
     }
@@ -251,6 +252,8 @@ pub struct Stats {
     pub caches_disk: u64,
     /// Bytes on the disk of the checkouts of sources.
     pub sources_disk: u64,
+    /// Bytes on the disk of the roots that are kept of failures.
+    pub failed_disk: u64,
     /// Bytes on the disk of what runs are working on, or left when they died.
     pub scratch_disk: u64,
     /// How long ago the tree was used that was not used for longest.

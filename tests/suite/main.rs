@@ -5,13 +5,25 @@
     reason = "a test binary has no users, and a test stops at its first surprise"
 )]
 
+mod agreement;
+mod audit;
 mod authentik;
 mod chain;
+mod completions;
 mod corners;
+mod doctor;
 mod faults;
 mod foreign;
+mod foreign_corners;
+mod parameters;
+mod plan;
 mod process;
 mod readme;
+mod runner_scripts;
+mod schema;
+mod seeds;
+mod shell;
 mod support;
 mod tidy;
+mod verify;
 mod view;

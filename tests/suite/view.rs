@@ -182,11 +182,11 @@ fn show_prints_the_text_byte_for_byte() {
 #[test]
 fn graph_is_drawn_in_a_stable_order() {
     plan().mikado("graph").exits(0).prints(str![[r#"
-  1 ready      bricks
-    complete   water
-  2 ready      mortar
+  1 ready      bricks  Bring bricks
+    complete   water  Water
+  2 ready      mortar  Mix mortar
                  <- water
-  3 blocked    wall (goal)
+  3 blocked    wall (goal)  Build the wall
                  <- bricks, mortar
 
 "#]]);
@@ -377,6 +377,7 @@ fn verify_finds_what_is_no_longer_true() {
    broken file: no longer true: `the file is there` exited with 1
           | looking
 2 cards looked at, 1 no longer true, 1 without a check
+to work on it again: mikado reopen file
 
 "#]]);
     assert!(sandbox.read("cards/file.md").contains("status: complete"));
