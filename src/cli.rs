@@ -100,11 +100,11 @@ pub enum Command {
     /// Say what holds the open cards up
     Blocked(commands::blocked::BlockedArgs),
     /// Choose one card to work on next
-    Next(commands::blocked::NextArgs),
+    Next(commands::next::NextArgs),
     /// Show a card: its text as written, and what is known of it
     Show(commands::show::ShowArgs),
     /// Say why a card is blocked, fresh or stale
-    Why(commands::show::WhyArgs),
+    Why(commands::why::WhyArgs),
     /// Draw the chain
     Graph(commands::graph::GraphArgs),
     /// Mark a card complete
@@ -223,9 +223,9 @@ impl Command {
             Command::List(args) => commands::list::run(args, context),
             Command::Ready(args) => commands::blocked::ready(args, context),
             Command::Blocked(args) => commands::blocked::blocked(args, context),
-            Command::Next(args) => commands::blocked::next(args, context),
+            Command::Next(args) => commands::next::next(args, context),
             Command::Show(args) => commands::show::show(args, context),
-            Command::Why(args) => commands::show::why(args, context),
+            Command::Why(args) => commands::why::why(args, context),
             Command::Graph(args) => commands::graph::run(args, context),
             Command::Complete(args) => commands::complete::complete(args, context),
             Command::Reopen(args) => commands::complete::reopen(args, context),
@@ -336,18 +336,8 @@ fn tell(error: &Error, json: bool, context: Option<&Context>) -> u8 {
 }
 
 fn tell_json(error: &Error) -> io::Result<()> {
-    let mut object = serde_json::json!({
-        "schemaVersion": crate::report::SCHEMA_VERSION,
-        "code": error.code(),
-        "message": error.to_string(),
-        "help": error.help(),
-        "command": null,
-    });
-    if let Error::Findings(findings) = error {
-        let all = findings.iter().map(crate::diagnostic::Diagnostic::json);
-        object["findings"] = all.collect();
-    }
-    writeln!(io::stdout(), "{object}")
+    let answer = serde_json::to_string(&crate::answer::Fault::from(error))?;
+    writeln!(io::stdout(), "{answer}")
 }
 
 fn tell_text(error: &Error, context: Option<&Context>) -> io::Result<()> {

@@ -7,11 +7,12 @@
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
+use schemars::JsonSchema;
 use serde::Serialize;
 use unicode_width::UnicodeWidthChar as _;
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing; never stops anything.
@@ -92,21 +93,6 @@ impl Diagnostic {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = help.into();
         self
-    }
-
-    /// Its form in JSON: `code`, `severity`, `message`, `path`, `line`,
-    /// `column` (null where it speaks of no file) and `help`.
-    pub fn json(&self) -> serde_json::Value {
-        let place = self.places.first();
-        serde_json::json!({
-            "code": self.code,
-            "severity": self.severity,
-            "message": self.message,
-            "path": place.map(|place| place.path.to_string_lossy()),
-            "line": place.map(|place| place.line),
-            "column": place.map(|place| place.column),
-            "help": self.help,
-        })
     }
 }
 

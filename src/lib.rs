@@ -2,6 +2,7 @@
 //! executable, cached dependency graph. `ARCHITECTURE.md` has the map.
 
 pub mod action;
+pub mod answer;
 pub mod card;
 pub mod chain;
 pub mod cli;

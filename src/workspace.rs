@@ -287,11 +287,11 @@ impl Workspace {
         let folder = self.user.value("HOME").map(PathBuf::from);
         FetchEnvironment::collect(&vars, folder.as_deref(), home)
     }
+}
 
-    /// The name of this platform, as in `platform:` of a runner.
-    pub fn platform_name(&self) -> String {
-        format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
-    }
+/// The name of this platform, as in `platform:` of a runner.
+pub fn platform_name() -> String {
+    format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
 }
 
 /// What keys say of this machine.

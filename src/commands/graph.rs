@@ -6,15 +6,15 @@ use std::io::{self, Write};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use crate::answer::SCHEMA_VERSION;
 use crate::card::Stem;
 use crate::chain::State;
 use crate::cli::Context;
 use crate::error::{Error, Exit};
-use crate::report::SCHEMA_VERSION;
 
-use super::list::View;
 use super::selection::{Selection, SelectionArgs};
 use super::svg;
+use super::view::View;
 
 /// Draw the chain
 #[derive(Clone, Debug, Default, Args)]

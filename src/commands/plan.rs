@@ -5,9 +5,9 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde::de::IgnoredAny;
-use serde_json::json;
 
 use crate::action::reason::Reason;
+use crate::answer::{PlanList, PlannedObject, SCHEMA_VERSION};
 use crate::card::Stem;
 use crate::cli::{Context, Format};
 use crate::digest::Digest;
@@ -16,11 +16,11 @@ use crate::engine::fault::{NOT_ASKED, Obstacle};
 use crate::engine::store_error;
 use crate::error::{Error, Exit};
 use crate::plan::PlannedCard;
-use crate::report::SCHEMA_VERSION;
 use crate::runner::definition::Kind;
 use crate::workspace::Workspace;
 
 use super::selection::{Selection, SelectionArgs};
+use super::write_json;
 
 /// Show what `run` would do with each card, and why
 ///
@@ -85,21 +85,19 @@ fn text(out: &mut dyn Write, rows: &[(&PlannedCard, Foreseen)]) -> io::Result<()
 }
 
 fn as_json(out: &mut dyn Write, rows: &[(&PlannedCard, Foreseen)]) -> io::Result<()> {
-    let cards: Vec<_> = rows
-        .iter()
-        .map(|(card, foreseen)| {
-            json!({
-                "stem": card.stem,
-                "title": card.title,
-                "kind": card.work.kind,
-                "open": card.open,
-                "verb": foreseen.verb,
-                "why": foreseen.why,
-            })
-        })
-        .collect();
-    let object = json!({"schemaVersion": SCHEMA_VERSION, "cards": cards});
-    writeln!(out, "{object}")
+    let object = |(card, foreseen): &(&PlannedCard, Foreseen)| PlannedObject {
+        stem: card.stem.clone(),
+        title: card.title.clone(),
+        kind: card.work.kind,
+        open: card.open,
+        verb: foreseen.verb,
+        why: foreseen.why.clone(),
+    };
+    let answer = PlanList {
+        schema_version: SCHEMA_VERSION,
+        cards: rows.iter().map(object).collect(),
+    };
+    write_json(out, &answer)
 }
 
 /// What `run` would do with `card`, whose prerequisites were looked at before;

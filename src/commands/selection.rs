@@ -2,6 +2,7 @@
 //! their work, read and checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use indexmap::IndexMap;
@@ -15,6 +16,7 @@ use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::error::Error;
 use crate::plan::{Plan, PlannedCard};
 use crate::project::Project;
+use crate::runner::client::UserEnvironment;
 use crate::runner::definition::Kind;
 use crate::runner::parameters::{self, Fault};
 use crate::runner::tools::ToolSpec;
@@ -63,6 +65,11 @@ pub(crate) struct Selection {
     pub(crate) project: Project,
     pub(crate) deck: Deck,
     pub(crate) chain: Chain,
+    pub(crate) user: UserEnvironment,
+    /// The folder that relative paths are below.
+    pub(crate) here: PathBuf,
+    /// `--store`.
+    pub(crate) store: Option<PathBuf>,
     headings: Headings,
     overridden: BTreeSet<String>,
 }
@@ -77,6 +84,9 @@ impl Selection {
         let name = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
         Ok(Selection {
             overridden: args.sources.iter().map(name).collect(),
+            user: context.user.clone(),
+            here: context.here.clone(),
+            store: context.global.store.clone(),
             project,
             deck,
             chain,
@@ -249,8 +259,20 @@ impl Selection {
                     continue;
                 }
             };
-            let mut before: BTreeSet<Stem> = self.chain.requires(&stem).iter().cloned().collect();
-            before.extend(uses.iter().map(|(_, stem)| stem.clone()));
+            // A complete card of which nothing is run is satisfied, whatever is
+            // below it.
+            let before: BTreeSet<Stem> = match card.is_open() || work.kind == Kind::Build {
+                true => {
+                    let used = uses.iter().map(|(_, stem)| stem);
+                    self.chain
+                        .requires(&stem)
+                        .iter()
+                        .chain(used)
+                        .cloned()
+                        .collect()
+                }
+                false => BTreeSet::new(),
+            };
             let steps = match work.kind {
                 Kind::Hand | Kind::Probe => {
                     let body = card.body(&self.headings);

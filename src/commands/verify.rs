@@ -10,6 +10,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::answer::SCHEMA_VERSION;
 use crate::card::{Card, Stem};
 use crate::chain::State;
 use crate::cli::{Context, Format};
@@ -18,7 +19,7 @@ use crate::error::{Error, Exit};
 use crate::event::{Event, Outcome};
 use crate::plan::{Plan, PlannedCard};
 use crate::process::GRACE;
-use crate::report::{SCHEMA_VERSION, junit};
+use crate::report::junit;
 use crate::runner::definition::Kind;
 use crate::words::{self, count};
 
@@ -50,6 +51,7 @@ pub struct VerifyArgs {
 /// What `verify --format json` prints.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
 pub struct Verified {
     /// The version of this format.
     pub schema_version: u32,
@@ -66,6 +68,7 @@ pub struct Verified {
 /// One card that was looked at.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
 pub struct VerifiedCard {
     /// Its stem.
     pub stem: String,
@@ -74,7 +77,6 @@ pub struct VerifiedCard {
     /// Its file, relative to the root.
     pub path: PathBuf,
     /// What kind of work it is; null where its runner is at fault.
-    #[schemars(with = "Option<String>")]
     pub kind: Option<Kind>,
     /// What came of it.
     pub verdict: Verdict,

@@ -317,7 +317,7 @@ impl Engine {
     /// Does what `card` asks for.
     async fn card(&self, card: &Arc<PlannedCard>) -> Result<Finished, Obstacle> {
         if !card.work.definition.platform.is_empty() {
-            let here = self.workspace.platform_name();
+            let here = crate::workspace::platform_name();
             if !card.work.definition.platform.contains(&here) {
                 let wanted = crate::words::list(&card.work.definition.platform);
                 return Err(Obstacle::stuck(

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use crate::event::Event;
 
-pub use json::{JsonReport, SCHEMA_VERSION};
+pub use json::JsonReport;
 pub use plain::PlainReport;
 pub use progress::ProgressReport;
 pub use summary::{Blocked, Summary};

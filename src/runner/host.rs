@@ -7,6 +7,7 @@
 
 mod memory;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -91,11 +92,36 @@ impl HostTools {
     ///
     /// It is not on the PATH, does not say its version, or has another one.
     pub fn find(&self, declared: &Declared<'_>) -> Result<HostTool, ToolError> {
-        self.look_up(declared)
+        self.look_up(declared, |question| self.answer(question))
             .map_err(|fault| declared.error(fault))
     }
 
-    fn look_up(&self, declared: &Declared<'_>) -> Result<HostTool, ToolFault> {
+    /// The same from what is remembered: executes nothing. `None` for a tool
+    /// that is there and was not asked yet.
+    pub fn recall(&self, declared: &Declared<'_>) -> Option<Result<HostTool, ToolError>> {
+        let asked = Cell::new(true);
+        let found = self.look_up(declared, |question| {
+            let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            memory
+                .answer(question, &self.user, &self.folder)
+                .ok_or_else(|| {
+                    asked.set(false);
+                    ToolFault::Command {
+                        command: question.command.to_owned(),
+                        how: "was not asked yet".to_owned(),
+                    }
+                })
+        });
+        asked
+            .get()
+            .then(|| found.map_err(|fault| declared.error(fault)))
+    }
+
+    fn look_up(
+        &self,
+        declared: &Declared<'_>,
+        answer: impl FnOnce(&Question<'_>) -> Result<Answer, ToolFault>,
+    ) -> Result<HostTool, ToolFault> {
         let spec = declared.spec;
         let command = spec
             .command
@@ -118,7 +144,7 @@ impl HostTools {
         };
         let looking = ToolFault::disk(format!("looking at `{}`", found.display()));
         let real = fs::canonicalize(&found).map_err(looking)?;
-        let answer = self.answer(&Question {
+        let answer = answer(&Question {
             found: &found,
             real: &real,
             word: &word,

@@ -5,6 +5,7 @@
     reason = "a test binary has no users, and a test stops at its first surprise"
 )]
 
+mod agreement;
 mod authentik;
 mod chain;
 mod completions;
@@ -15,6 +16,7 @@ mod plan;
 mod process;
 mod readme;
 mod runner_scripts;
+mod schema;
 mod support;
 mod tidy;
 mod verify;

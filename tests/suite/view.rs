@@ -90,7 +90,8 @@ fn blocked_says_what_holds_things_up() {
 stuck    mortar  Mix mortar
            `the command` exited with 3
          | it broke
-           log: .mikado/logs/mortar.log; try again: mikado run mortar
+           log: .mikado/logs/mortar.log
+           try again: mikado run mortar
 by hand  bricks  Bring bricks
            1. Order them.
            2. Carry them.
