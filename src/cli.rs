@@ -1,10 +1,12 @@
 //! The command line: what can be asked for, and what all commands share.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::columns::Screen;
 use crate::commands::{self, check::CheckFormat, graph::GraphFormat};
 use crate::diagnostic::{Look, Paint};
 use crate::error::{Error, Exit};
@@ -137,10 +139,16 @@ pub enum Command {
     Plan(commands::plan::PlanArgs),
     /// Print the output of a card's last execution
     Log(commands::log::LogArgs),
+    /// Open a shell where a card's steps run
+    Shell(commands::shell::ShellArgs),
+    /// Say what a build touches and does not declare
+    Audit(commands::audit::AuditArgs),
     /// Find or copy what a card made
     Artifact(commands::artifact::ArtifactArgs),
     /// Pin the tools of all runners to files with hashes
     Lock(commands::lock::LockArgs),
+    /// Say what this machine can do, and what is missing
+    Doctor(commands::doctor::DoctorArgs),
     /// Look after the store
     Store(commands::store::StoreArgs),
 }
@@ -202,11 +210,37 @@ impl Context {
         Paint(self.color(io::stdout().is_terminal()))
     }
 
+    /// What standard output is written to.
+    pub fn screen(&self) -> Screen {
+        Screen {
+            columns: self.columns(io::stdout()),
+            paint: self.paint(),
+        }
+    }
+
+    /// How many columns a terminal has; `None` where it is none.
+    fn columns(&self, stream: impl IsTerminal + AsFd) -> Option<usize> {
+        if !stream.is_terminal() {
+            return None;
+        }
+        let size = rustix::termios::tcgetwinsize(stream);
+        let own = size.map_or(0, |size| usize::from(size.ws_col));
+        let told = self.user.value("COLUMNS");
+        // Some terminals do not know their size and say 0.
+        let told = told.and_then(|text| text.to_str()?.parse().ok());
+        Some(
+            [own, told.unwrap_or(0), 80]
+                .into_iter()
+                .find(|n| *n > 0)
+                .unwrap_or(80),
+        )
+    }
+
     /// How findings are drawn on standard error.
     pub fn look(&self) -> Look {
         Look {
             colour: self.color(io::stderr().is_terminal()),
-            ..Look::default()
+            width: self.columns(io::stderr()).unwrap_or(Look::default().width),
         }
     }
 }
@@ -242,8 +276,11 @@ impl Command {
             Command::Check(args) => commands::check::run(args, context),
             Command::Plan(args) => commands::plan::run(args, context),
             Command::Log(args) => commands::log::run(args, context),
+            Command::Shell(args) => commands::shell::run(args, context),
+            Command::Audit(args) => commands::audit::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
+            Command::Doctor(args) => commands::doctor::run(args, context),
             Command::Store(args) => commands::store::run_here(&args, context),
         }
     }
@@ -279,8 +316,12 @@ impl Command {
                 CheckFormat::Text | CheckFormat::Github => Format::Text,
             },
             Command::Plan(args) => args.format,
+            Command::Doctor(args) => args.format,
+            Command::Audit(args) => args.format,
             Command::Store(args) => args.command.format(),
-            Command::Log(_) | Command::Artifact(_) | Command::Lock(_) => Format::Text,
+            Command::Log(_) | Command::Shell(_) | Command::Artifact(_) | Command::Lock(_) => {
+                Format::Text
+            }
         };
         format == Format::Json
     }

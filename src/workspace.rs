@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::engine::fault::Obstacle;
 use crate::engine::store_error;
 use crate::error::Error;
+use crate::plan::PlannedCard;
 use crate::process::FetchEnvironment;
 use crate::project::Project;
 use crate::runner::client::UserEnvironment;
@@ -173,6 +174,12 @@ impl Workspace {
         self.sources.names().map(str::to_owned).collect()
     }
 
+    /// The sources that were read so far, and where they are.
+    pub(crate) fn source_folders(&self) -> BTreeMap<String, PathBuf> {
+        let resolved = self.resolved.lock();
+        resolved.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The sources that were read so far, and what they are.
     pub fn sources_read(&self) -> BTreeMap<String, String> {
         let described = self
@@ -286,6 +293,18 @@ impl Workspace {
         let vars: BTreeMap<OsString, OsString> = self.user.variables().clone();
         let folder = self.user.value("HOME").map(PathBuf::from);
         FetchEnvironment::collect(&vars, folder.as_deref(), home)
+    }
+
+    /// The environment of a step that runs in the repository's root: the
+    /// user's own, and what the card says.
+    pub(crate) fn direct_environment(&self, card: &PlannedCard) -> Vec<(OsString, OsString)> {
+        let mut env = self.user.variables().clone();
+        let own = card.parameters.variables(|_| true);
+        env.extend(own.into_iter().map(|(k, v)| (k.into(), v.into())));
+        let declared = card.work.definition.env.iter();
+        env.extend(declared.map(|(k, v)| (k.into(), v.into())));
+        env.insert("CARD".into(), card.stem.as_str().into());
+        env.into_iter().collect()
     }
 }
 

@@ -2,10 +2,12 @@
 //! and what it does.
 
 pub mod artifact;
+pub mod audit;
 pub mod blocked;
 pub mod check;
 pub mod complete;
 pub mod completions;
+pub mod doctor;
 pub mod explain;
 pub(crate) mod freshness;
 pub mod graph;
@@ -17,15 +19,16 @@ pub mod log;
 pub mod man;
 pub mod next;
 pub mod plan;
+pub(crate) mod reproduce;
 pub mod require;
 pub mod run;
 pub mod runner;
 pub(crate) mod runner_faults;
 pub mod schema;
 pub(crate) mod selection;
+pub mod shell;
 pub mod show;
 pub mod store;
-pub(crate) mod svg;
 pub mod verify;
 pub(crate) mod view;
 pub mod why;

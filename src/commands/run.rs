@@ -2,23 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::card::{Card, PlanState, Source, Stem, edit};
-use crate::cli::{Context, Format, Global};
+use crate::cli::{Context, Format};
 use crate::engine::{Engine, Marked, Options, store_error};
 use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::process::GRACE;
 use crate::report::{JsonReport, PlainReport, ProgressReport, Report, Summary};
 use crate::store::Limits;
-use crate::words::shell_word;
 use crate::workspace::Workspace;
 
+use super::reproduce;
 use super::selection::{Selection, SelectionArgs};
 
 /// Run a card with all that it requires
@@ -113,7 +112,14 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         took: began.elapsed(),
         marked,
         shown,
-        again: again(&args, &context.global),
+        again: reproduce::run_again(&args.selection, &context.global),
+        shells: reproduce::shells(
+            &plan,
+            &ran.outcomes,
+            &selection,
+            &args.selection,
+            &context.global,
+        ),
         root: selection.project.root.clone(),
         sources: workspace
             .sources_read()
@@ -134,31 +140,6 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
     drop(report.finish(&summary));
     tidy(&workspace, &limits);
     Ok(ran.exit)
-}
-
-/// The command that tries again with the options that change what is run;
-/// `None` where there are none, and the name of a failed card is enough.
-fn again(args: &RunArgs, global: &Global) -> Option<String> {
-    let path = |path: &PathBuf| path.display().to_string();
-    let mut options: Vec<(&str, String)> = Vec::new();
-    options.extend(global.directory.iter().map(|dir| ("-C", path(dir))));
-    options.extend(global.cards.iter().map(|dir| ("--cards", path(dir))));
-    options.extend(global.store.iter().map(|dir| ("--store", path(dir))));
-    let selection = &args.selection;
-    options.extend(selection.sources.iter().map(|s| ("--source", s.clone())));
-    options.extend(selection.with.iter().map(|with| ("--with", with.clone())));
-    let tools = selection.tools.and_then(|tools| tools.to_possible_value());
-    options.extend(tools.map(|tools| ("--tools", tools.get_name().to_owned())));
-    if options.is_empty() {
-        return None;
-    }
-    let mut command = vec!["mikado run".to_owned()];
-    command.extend(selection.cards.iter().map(|card| shell_word(card)));
-    command.extend(selection.all.then(|| "--all".to_owned()));
-    command.extend(selection.only.then(|| "--only".to_owned()));
-    let options = options.iter();
-    command.extend(options.map(|(name, value)| format!("{name} {}", shell_word(value))));
-    Some(command.join(" "))
 }
 
 /// How often a card is read again that somebody writes at the same moment.

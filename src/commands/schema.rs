@@ -42,6 +42,8 @@ pub enum SchemaOf {
     Show,
     /// What `why` answers.
     Why,
+    /// What `graph --format json` answers.
+    Graph,
     /// What `check` answers.
     Check,
     /// What `plan` answers.
@@ -147,6 +149,7 @@ fn schema(of: SchemaOf) -> Value {
         SchemaOf::Next => generator.into_root_schema_for::<answer::Next>(),
         SchemaOf::Show => generator.into_root_schema_for::<answer::Shown>(),
         SchemaOf::Why => generator.into_root_schema_for::<answer::Reasons>(),
+        SchemaOf::Graph => generator.into_root_schema_for::<answer::GraphObject>(),
         SchemaOf::Check => generator.into_root_schema_for::<answer::FindingList>(),
         SchemaOf::Plan => generator.into_root_schema_for::<answer::PlanList>(),
         SchemaOf::Run => generator.into_root_schema_for::<answer::RunLine>(),

@@ -204,20 +204,9 @@ impl Engine {
         });
         let mut argv: Vec<OsString> = step.language.argv().iter().map(Into::into).collect();
         argv.push(step.run.clone().into());
-        let mut env: Vec<(OsString, OsString)> = workspace
-            .user
-            .variables()
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        let own = card.parameters.variables(|_| true);
-        env.extend(own.into_iter().map(|(k, v)| (k.into(), v.into())));
-        let declared = card.work.definition.env.iter();
-        env.extend(declared.map(|(k, v)| (k.into(), v.into())));
-        env.push(("CARD".into(), card.stem.as_str().into()));
         let execution = Execution {
             argv,
-            env,
+            env: workspace.direct_environment(card),
             cwd: workspace.project.root.clone(),
             output: OwnedFd::from(output),
             isolation: None,

@@ -6,6 +6,8 @@
 //! start before; if the flush fails, neither they nor it are recorded. It
 //! prints nothing and decides nothing about cards: the plan says what to do.
 
+pub(crate) mod audit;
+mod beside;
 mod build;
 mod denial;
 pub(crate) mod describe;
@@ -13,8 +15,11 @@ mod direct;
 pub(crate) mod fault;
 pub(crate) mod order;
 mod perform;
+pub(crate) mod scene;
 mod signals;
 mod stage;
+pub(crate) mod surroundings;
+pub(crate) mod undeclared;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,12 +165,26 @@ impl Engine {
         mark: &Mark<'_>,
         listener: &mut Listener<'_>,
     ) -> Result<Report, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::Bug(format!("no runtime: {error}")))?;
+        let runtime = runtime()?;
+        let (engine, received) = Engine::new(workspace, options);
+        let engine = Rc::new(engine);
+        let local = tokio::task::LocalSet::new();
+        let ran = local.block_on(
+            &runtime,
+            Rc::clone(&engine).drive(plan, mark, listener, received),
+        );
+        engine.workspace.trace.save();
+        // Nothing blocking is worth waiting for once the run is over.
+        runtime.shutdown_background();
+        ran
+    }
+
+    fn new(
+        workspace: Arc<Workspace>,
+        options: Options,
+    ) -> (Engine, mpsc::UnboundedReceiver<Event>) {
         let (events, received) = mpsc::unbounded_channel();
-        let engine = Rc::new(Engine {
+        let engine = Engine {
             workspace,
             options,
             events,
@@ -182,16 +201,8 @@ impl Engine {
             pending_since: Cell::new(None),
             names: Cell::new(0),
             told_open: Cell::new(false),
-        });
-        let local = tokio::task::LocalSet::new();
-        let ran = local.block_on(
-            &runtime,
-            Rc::clone(&engine).drive(plan, mark, listener, received),
-        );
-        engine.workspace.trace.save();
-        // Nothing blocking is worth waiting for once the run is over.
-        runtime.shutdown_background();
-        ran
+        };
+        (engine, received)
     }
 
     async fn drive(
@@ -614,6 +625,13 @@ fn restart(log: &Path) {
         drop(std::fs::create_dir_all(folder));
     }
     drop(std::fs::remove_file(log));
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Bug(format!("no runtime: {error}")))
 }
 
 fn exit_of(outcomes: &[Outcome]) -> Exit {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::{Action, driver};
 use crate::runner::definition::{Retries, Step};
 use crate::store::Sri;
@@ -69,7 +71,8 @@ pub(crate) struct Order {
 }
 
 /// What an action may touch beyond its own root.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) enum Access {
     /// Nothing: no network.
     Confined,

@@ -2,6 +2,7 @@
 
 mod json;
 pub mod junit;
+pub mod page;
 mod plain;
 mod progress;
 mod summary;

@@ -139,6 +139,9 @@ impl PlainReport {
         if !failure.help.is_empty() {
             writeln!(self.out, "  help: {}", failure.help)?;
         }
+        if let Some(command) = summary.shells.get(card) {
+            writeln!(self.out, "  shell: {command}")?;
+        }
         match &summary.again {
             Some(command) => writeln!(self.out, "  try again: {command}"),
             None => writeln!(self.out, "  try again: mikado run {card}"),

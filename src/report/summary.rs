@@ -1,5 +1,6 @@
 //! How a run ended, as it is told at its end.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ pub struct Summary {
     pub sources: Vec<(String, String)>,
     /// The command that tries again, where a failed card's name is not enough.
     pub again: Option<String>,
+    /// The command that opens a shell where a card failed, for those that have
+    /// such a place.
+    pub shells: BTreeMap<Stem, String>,
     /// The folder of the logs' paths, for short ones.
     pub root: PathBuf,
 }

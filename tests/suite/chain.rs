@@ -133,6 +133,7 @@ blocked: both lacks `a` and `b`
 error: a: `copy` exited with 1
   | some words
   log: .mikado/logs/a.log
+  shell: mikado shell a
   try again: mikado run a
 3 cards: 1 failed, 2 not started in [TIME]
 

@@ -6,17 +6,22 @@
 )]
 
 mod agreement;
+mod audit;
 mod authentik;
 mod chain;
 mod completions;
 mod corners;
+mod doctor;
 mod foreign;
+mod foreign_corners;
 mod parameters;
 mod plan;
 mod process;
 mod readme;
 mod runner_scripts;
 mod schema;
+mod seeds;
+mod shell;
 mod support;
 mod tidy;
 mod verify;
