@@ -11,14 +11,17 @@ mod beside;
 mod build;
 mod denial;
 pub(crate) mod describe;
+mod difference;
 mod direct;
 pub(crate) mod fault;
 pub(crate) mod order;
+mod output;
 mod perform;
 pub(crate) mod scene;
 mod signals;
 mod stage;
 pub(crate) mod surroundings;
+mod twice;
 pub(crate) mod undeclared;
 
 use std::cell::{Cell, RefCell};
@@ -75,6 +78,10 @@ pub struct Options {
     pub memory: u64,
     /// Try the checks of the cards alone.
     pub verify: bool,
+    /// Execute the builds asked for twice and compare what comes out.
+    pub twice: bool,
+    /// Tell what was printed when a result that is found was made.
+    pub replay: bool,
 }
 
 /// Marks a card complete.
@@ -340,6 +347,9 @@ impl Engine {
         if self.options.verify {
             return self.verify(card).await;
         }
+        if self.is_repeated(card) {
+            return self.twice(card).await;
+        }
         match card.work.kind {
             Kind::Page => Ok(Finished::passed(How::PassedOver, card)),
             Kind::Hand => self.hand(card),
@@ -365,7 +375,7 @@ impl Engine {
             }
             Err(Obstacle::Failed(failure)) => {
                 // What is only looked at leaves no record.
-                if !self.options.verify {
+                if !self.options.verify && !self.is_repeated(card) {
                     self.remember_failure(card, &failure);
                 }
                 (Ended::Failed, Outcome::Failed(*failure))

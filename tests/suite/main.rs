@@ -11,6 +11,7 @@ mod authentik;
 mod chain;
 mod completions;
 mod corners;
+mod deterministic;
 mod doctor;
 mod foreign;
 mod foreign_corners;
