@@ -87,7 +87,7 @@ pub fn run(args: DoctorArgs, context: &Context) -> Result<Exit, Error> {
     findings.extend(machine());
     findings.extend(["bash", "git", "python3"].map(|name| program(name, context)));
     findings.extend(project(context));
-    let out = &mut io::stdout().lock();
+    let out = &mut context.out(args.format);
     let written = match args.format {
         Format::Json => {
             let uncovered = UNCOVERED;

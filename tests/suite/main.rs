@@ -13,6 +13,7 @@ mod completions;
 mod corners;
 mod deterministic;
 mod doctor;
+mod faults;
 mod foreign;
 mod foreign_corners;
 mod parameters;

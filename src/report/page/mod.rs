@@ -68,7 +68,7 @@ impl Page {
                     0,
                     inline::Run::plain(&format!("{} ", "#".repeat(heading.level.into()))),
                 );
-                let bold = |run: &mut inline::Run| run.style = run.style | anstyle::Effects::BOLD;
+                let bold = |run: &mut inline::Run| run.style |= anstyle::Effects::BOLD;
                 runs.iter_mut().for_each(bold);
                 inline::lines(&runs, width, self.paint)
             }
