@@ -94,7 +94,13 @@ impl Engine {
         for (_, bytes) in &order.action.blobs {
             store.put_blob(bytes)?;
         }
+        let output = performed.kept_output();
+        let log = match output.is_empty() {
+            true => None,
+            false => Some(store.put_blob(&output)?),
+        };
         let provenance = Provenance {
+            log,
             card: card.to_string(),
             started_ms: started_at.as_millisecond().try_into().unwrap_or(0),
             took_ms: performed.took.as_millis() as u64,
@@ -196,7 +202,8 @@ impl Engine {
             card: card.clone(),
             part: order.step_name(1),
         });
-        let execution = self.execution(order, root, trees.to_vec(), output)?;
+        let empty_caches = self.options.no_caches;
+        let execution = self.execution(order, root, trees.to_vec(), output, empty_caches)?;
         let allowed = execution.isolation.as_ref().map(|isolation| {
             let read = isolation.read.iter();
             read.chain(&isolation.write).cloned().collect::<Vec<_>>()
@@ -252,9 +259,10 @@ impl Engine {
         root: &Path,
         trees: Vec<PathBuf>,
         output: OwnedFd,
+        empty_caches: bool,
     ) -> Result<Execution, Obstacle> {
         let surroundings = Surroundings::of(order, trees);
-        let given = surroundings.given(&self.workspace, root, self.options.no_caches)?;
+        let given = surroundings.given(&self.workspace, root, empty_caches)?;
         Ok(Execution {
             argv: order
                 .action

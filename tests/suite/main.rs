@@ -11,6 +11,7 @@ mod authentik;
 mod chain;
 mod completions;
 mod corners;
+mod deterministic;
 mod diagnostics;
 mod doctor;
 mod faults;
