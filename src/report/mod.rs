@@ -1,5 +1,6 @@
 //! Reports: what a run shows, made from its events alone.
 
+pub mod folded;
 mod json;
 pub mod junit;
 pub mod page;
