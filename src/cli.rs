@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{self, check::CheckFormat, graph::GraphFormat};
+use crate::commands::{self, check::CheckFormat, ci::CiCommand, graph::GraphFormat};
 use crate::diagnostic::{Look, Paint};
 use crate::error::{Error, Exit};
 use crate::runner::client::UserEnvironment;
@@ -139,6 +139,8 @@ pub enum Command {
     Log(commands::log::LogArgs),
     /// Find or copy what a card made
     Artifact(commands::artifact::ArtifactArgs),
+    /// Make a CI pipeline with a job for each card
+    Ci(commands::ci::CiArgs),
     /// Pin the tools of all runners to files with hashes
     Lock(commands::lock::LockArgs),
     /// Look after the store
@@ -243,6 +245,7 @@ impl Command {
             Command::Plan(args) => commands::plan::run(args, context),
             Command::Log(args) => commands::log::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
+            Command::Ci(args) => commands::ci::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
             Command::Store(args) => commands::store::run_here(&args, context),
         }
@@ -279,6 +282,10 @@ impl Command {
                 CheckFormat::Text | CheckFormat::Github => Format::Text,
             },
             Command::Plan(args) => args.format,
+            Command::Ci(args) => match &args.command {
+                CiCommand::Matrix(args) => args.format,
+                _ => Format::Text,
+            },
             Command::Store(args) => args.command.format(),
             Command::Log(_) | Command::Artifact(_) | Command::Lock(_) => Format::Text,
         };

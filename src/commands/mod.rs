@@ -4,6 +4,8 @@
 pub mod artifact;
 pub mod blocked;
 pub mod check;
+pub mod ci;
+pub mod ci_matrix;
 pub mod complete;
 pub mod completions;
 pub mod explain;
