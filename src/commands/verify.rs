@@ -88,6 +88,7 @@ pub fn run(args: VerifyArgs, context: &Context) -> Result<Exit, Error> {
         grace: GRACE,
         memory: u64::MAX,
         verify: true,
+        given: BTreeMap::new(),
     };
     let mark = |_: &Stem| Ok(Marked::Before);
     let mut listener = |_: &Event| {};

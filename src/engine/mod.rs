@@ -70,6 +70,9 @@ pub struct Options {
     pub memory: u64,
     /// Try the checks of the cards alone.
     pub verify: bool,
+    /// Artifacts of cards that are used and are no part of this run, where they
+    /// are known to be today's.
+    pub given: BTreeMap<Stem, Digest>,
 }
 
 /// Marks a card complete.
@@ -165,11 +168,11 @@ impl Engine {
         let (events, received) = mpsc::unbounded_channel();
         let engine = Rc::new(Engine {
             workspace,
+            artifacts: RefCell::new(options.given.clone()),
             options,
             events,
             keeper: OnceCell::new(),
             cancelled: watch::Sender::new(false),
-            artifacts: RefCell::default(),
             fetches: RefCell::default(),
             begun: RefCell::default(),
             provided: RefCell::default(),
