@@ -1,10 +1,12 @@
 //! The command line: what can be asked for, and what all commands share.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::columns::Screen;
 use crate::commands::{self, check::CheckFormat, ci::CiCommand, graph::GraphFormat};
 use crate::diagnostic::{Look, Paint};
 use crate::error::{Error, Exit};
@@ -129,7 +131,7 @@ pub enum Command {
     Schema(commands::schema::SchemaArgs),
     /// Print the manual page, or write all pages to a folder
     Man(commands::man::ManArgs),
-    /// Print a script that completes commands in a shell
+    /// Print a script that completes commands and cards in a shell
     Completions(commands::completions::CompletionsArgs),
     /// Check all cards and runners
     Check(commands::check::CheckArgs),
@@ -137,6 +139,8 @@ pub enum Command {
     Plan(commands::plan::PlanArgs),
     /// Print the output of a card's last execution
     Log(commands::log::LogArgs),
+    /// Open a shell where a card's steps run
+    Shell(commands::shell::ShellArgs),
     /// Find or copy what a card made
     Artifact(commands::artifact::ArtifactArgs),
     /// Make a CI pipeline with a job for each card
@@ -204,11 +208,37 @@ impl Context {
         Paint(self.color(io::stdout().is_terminal()))
     }
 
+    /// What standard output is written to.
+    pub fn screen(&self) -> Screen {
+        Screen {
+            columns: self.columns(io::stdout()),
+            paint: self.paint(),
+        }
+    }
+
+    /// How many columns a terminal has; `None` where it is none.
+    fn columns(&self, stream: impl IsTerminal + AsFd) -> Option<usize> {
+        if !stream.is_terminal() {
+            return None;
+        }
+        let size = rustix::termios::tcgetwinsize(stream);
+        let own = size.map_or(0, |size| usize::from(size.ws_col));
+        let told = self.user.value("COLUMNS");
+        // Some terminals do not know their size and say 0.
+        let told = told.and_then(|text| text.to_str()?.parse().ok());
+        Some(
+            [own, told.unwrap_or(0), 80]
+                .into_iter()
+                .find(|n| *n > 0)
+                .unwrap_or(80),
+        )
+    }
+
     /// How findings are drawn on standard error.
     pub fn look(&self) -> Look {
         Look {
             colour: self.color(io::stderr().is_terminal()),
-            ..Look::default()
+            width: self.columns(io::stderr()).unwrap_or(Look::default().width),
         }
     }
 }
@@ -244,6 +274,7 @@ impl Command {
             Command::Check(args) => commands::check::run(args, context),
             Command::Plan(args) => commands::plan::run(args, context),
             Command::Log(args) => commands::log::run(args, context),
+            Command::Shell(args) => commands::shell::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
             Command::Ci(args) => commands::ci::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
@@ -287,7 +318,9 @@ impl Command {
                 _ => Format::Text,
             },
             Command::Store(args) => args.command.format(),
-            Command::Log(_) | Command::Artifact(_) | Command::Lock(_) => Format::Text,
+            Command::Log(_) | Command::Shell(_) | Command::Artifact(_) | Command::Lock(_) => {
+                Format::Text
+            }
         };
         format == Format::Json
     }
@@ -295,6 +328,9 @@ impl Command {
 
 /// Reads the command line, carries it out, and tells of an error.
 pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
+    if commands::completions::answer() {
+        return Exit::Done as u8;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -357,4 +393,30 @@ fn tell_text(error: &Error, context: Option<&Context>) -> io::Result<()> {
         writeln!(err, "help: {}", error.help())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_of_commands_and_of_all_commands_have_different_names() {
+        // clap finds out only when such a command is called.
+        let cli = Cli::command();
+        cli.clone().debug_assert();
+        let globals: Vec<_> = cli
+            .get_arguments()
+            .map(|arg| arg.get_id().clone())
+            .collect();
+        let mut pending: Vec<_> = cli.get_subcommands().collect();
+        while let Some(command) = pending.pop() {
+            pending.extend(command.get_subcommands());
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                assert!(!globals.contains(id), "`{id}` of {}", command.get_name());
+            }
+        }
+    }
 }

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use anstyle::{AnsiColor, Style};
 use schemars::JsonSchema;
 use serde::Serialize;
-use unicode_width::UnicodeWidthChar as _;
+
+use crate::columns::{columns, cut as first_columns, last as last_columns};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -229,54 +230,10 @@ fn excerpt(place: &Place, width: usize) -> (String, (String, String)) {
     (text, (indent, "^".repeat(columns(&meant).max(1))))
 }
 
-/// How many columns a text takes on a terminal; a tab takes four here.
-pub fn columns(text: &str) -> usize {
-    text.chars().map(char_columns).sum()
-}
-
-fn char_columns(c: char) -> usize {
-    match c {
-        '\t' => 4,
-        c => c.width().unwrap_or(1),
-    }
-}
-
 /// The text with tabs as spaces and control characters made harmless.
 fn visible(text: &str) -> String {
     let text = text.replace('\t', "    ");
     text.replace(|c: char| c.is_control(), "\u{fffd}")
-}
-
-/// As much of the start of `text` as fits `width` columns, with `…` at the end
-/// where something was cut off.
-pub fn first_columns(text: &str, width: usize) -> String {
-    if columns(text) <= width {
-        return text.to_owned();
-    }
-    let mut used = 0;
-    let mut kept = String::new();
-    for c in text.chars() {
-        used += char_columns(c);
-        if used + 1 > width {
-            break;
-        }
-        kept.push(c);
-    }
-    kept.push('…');
-    kept
-}
-
-fn last_columns(text: &str, width: usize) -> String {
-    let mut used = 0;
-    let mut kept: Vec<char> = Vec::new();
-    for c in text.chars().rev() {
-        used += char_columns(c);
-        if used > width {
-            break;
-        }
-        kept.push(c);
-    }
-    kept.iter().rev().collect()
 }
 
 /// Wraps texts in a style, or leaves them as they are.

@@ -17,9 +17,10 @@ pub const STAGED: &str = ".mikado/staged";
 /// The file in which the driver writes the number of the step it starts.
 pub const STEP: &str = ".mikado/step";
 
-const HEAD: &str = r#"# the driver of a mikado action
-set -euf
-root=$PWD
+const BEGIN: &str = "# the driver of a mikado action\nset -euf\n";
+
+/// Exports what steps see, from the root of an action; globbing is off.
+pub const EXPORTS: &str = r#"root=$PWD
 path=
 IFS=:
 for folder in $PATH; do
@@ -38,7 +39,9 @@ if [ -d artifact ]; then
   ARTIFACT=$(cd -P artifact && pwd)
   export ARTIFACT
 fi
-if [ ! -e .mikado/staged ]; then
+"#;
+
+const STEPS: &str = r#"if [ ! -e .mikado/staged ]; then
   mv work .mikado/work
   cp -R .mikado/work work
   chmod -R u+w work
@@ -55,7 +58,7 @@ step() {
 
 /// The script for `steps`.
 pub fn text(steps: &[Step]) -> String {
-    let mut text = String::from(HEAD);
+    let mut text = [BEGIN, EXPORTS, STEPS].concat();
     for (index, step) in steps.iter().enumerate() {
         text.push_str(&format!("step {}", index + 1));
         for word in step.language.argv() {

@@ -7,6 +7,7 @@
 
 mod card;
 mod fault;
+mod graph;
 mod leaf;
 mod run;
 mod why;
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 pub use card::{CardList, CardObject, Coded, FindingList, FindingObject, LastRun};
 pub use fault::Fault;
+pub use graph::{GraphCard, GraphObject, RequiredBy, UsedBy};
 pub use leaf::{BlockedCard, Blockers, Commands, Hold, Leaf, Next, NextCard};
 pub use run::{Ended, RunEvent, RunLine};
 pub use why::{ArtifactObject, Freshness, MadeBy, PlanList, PlannedObject, Reasons, Shown};

@@ -135,8 +135,10 @@ pub enum Ended {
         code: &'static str,
         /// For what.
         message: String,
-        /// What to do: the card's steps, or the last lines of its probe.
+        /// What to do, or the last lines of its probe.
         lines: Vec<String>,
+        /// What somebody does, from the card's text.
+        steps: Vec<String>,
         /// The log, where there is one.
         log: Option<PathBuf>,
     },
@@ -255,6 +257,7 @@ impl From<&Outcome> for Ended {
                 code: wait_code(wait.kind),
                 message: wait.message.clone(),
                 lines: wait.lines.clone(),
+                steps: wait.steps.clone(),
                 log: wait.log.clone(),
             },
             Outcome::NotStarted { lacks } => Ended::NotStarted {

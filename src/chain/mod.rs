@@ -165,6 +165,19 @@ impl Chain {
         all.into_iter().collect()
     }
 
+    /// The cards whose artifacts `stem` uses, sorted.
+    pub fn uses(&self, stem: &Stem) -> Vec<Stem> {
+        let Some(node) = self.nodes.get(stem) else {
+            return Vec::new();
+        };
+        let edges = self.graph.edges(*node);
+        let all: BTreeSet<Stem> = edges
+            .filter(|edge| edge.weight().uses)
+            .map(|edge| self.graph[edge.target()].clone())
+            .collect();
+        all.into_iter().collect()
+    }
+
     /// The direct prerequisites that block `stem`, in the order written.
     pub fn blocked_by(&self, stem: &Stem) -> Vec<Stem> {
         match self.state(stem) {

@@ -12,7 +12,7 @@ use crate::cli::Context;
 use crate::digest::Digest;
 use crate::engine::store_error;
 use crate::error::{Error, Exit};
-use crate::store::{ArchiveError, CardRun};
+use crate::store::{ArchiveError, CardRun, StoreError};
 use crate::workspace::Workspace;
 
 use super::selection::{Selection, SelectionArgs};
@@ -85,7 +85,13 @@ pub fn run(args: ArtifactArgs, context: &Context) -> Result<Exit, Error> {
                 pack(&stem, &output, &workspace)?;
             } else {
                 let exported = workspace.store.export(&digest, &output, *force);
-                exported.map_err(|e| store_error(&e))?;
+                exported.map_err(|error| match error {
+                    // What stands there is the user's, and no fault of the store.
+                    StoreError::NotEmpty { .. } | StoreError::Precious { .. } => {
+                        Error::usage(error.to_string(), error.help())
+                    }
+                    error => store_error(&error),
+                })?;
             }
             let short = digest.short();
             super::say(&format!("{stem}: {short} copied to {}", output.display()))

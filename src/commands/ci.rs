@@ -14,9 +14,8 @@ use crate::error::{Error, Exit};
 use crate::plan::{Plan, PlannedCard};
 use crate::project::Project;
 use crate::runner::definition::{Input, Kind};
-use crate::runner::sources::SourceSpec;
+use crate::runner::sources::{SOURCES, SourceSpec};
 use crate::words::{self, shell_word};
-use crate::workspace::SOURCES;
 
 use super::ci_matrix::{self, MatrixArgs};
 use super::selection::{Selection, SelectionArgs};
@@ -209,7 +208,7 @@ fn command(system: System, args: &PipelineArgs, folder: &str) -> String {
 }
 
 /// The root of the repository around the project.
-fn top_of(root: &Path) -> PathBuf {
+pub(crate) fn top_of(root: &Path) -> PathBuf {
     let mut folders = root.ancestors();
     let top = folders.find(|folder| folder.join(".git").exists());
     top.unwrap_or(root).to_owned()

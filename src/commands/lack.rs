@@ -7,14 +7,14 @@ use crate::answer::Coded;
 use crate::card::Card;
 use crate::runner::definition::Input;
 use crate::runner::host::HostTools;
-use crate::runner::lock::ToolLock;
+use crate::runner::lock::{TOOL_LOCK, ToolLock};
 use crate::runner::platform::Platform;
 use crate::runner::source_spec::SourceSpec;
-use crate::runner::sources::Sources;
+use crate::runner::sources::{SOURCES, Sources};
 use crate::runner::tools::Declared;
 use crate::runner::work::{self, Overrides, Work};
 use crate::words;
-use crate::workspace::{self, SOURCES, Setting, TOOL_LOCK};
+use crate::workspace::{self, Setting};
 
 use super::selection::Selection;
 

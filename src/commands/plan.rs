@@ -12,7 +12,7 @@ use crate::card::Stem;
 use crate::cli::{Context, Format};
 use crate::digest::Digest;
 use crate::engine::describe::Describer;
-use crate::engine::fault::Obstacle;
+use crate::engine::fault::{NOT_ASKED, Obstacle};
 use crate::engine::store_error;
 use crate::error::{Error, Exit};
 use crate::plan::PlannedCard;
@@ -24,7 +24,8 @@ use super::write_json;
 
 /// Show what `run` would do with each card, and why
 ///
-/// Executes nothing and downloads nothing.
+/// Executes nothing and downloads nothing: a tool of this machine counts as what
+/// it said in the last run, and of one that was not asked yet the plan says so.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PlanArgs {
     /// What to plan, and with what
@@ -133,6 +134,9 @@ pub(crate) fn foresee(
             }
             match build(card, workspace, artifacts) {
                 Ok(foreseen) => foreseen,
+                Err(Obstacle::Failed(failure)) if failure.code == NOT_ASKED => {
+                    plain("run", &["not known before a run", &failure.message])
+                }
                 Err(Obstacle::Failed(failure)) => plain("fail", &[&failure.message]),
                 Err(Obstacle::Waits(wait)) => plain("wait", &[&wait.message]),
                 Err(Obstacle::Store(error)) => return Err(store_error(&error)),

@@ -6,19 +6,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::card::{Card, PlanState, Source, Stem, edit};
-use crate::cli::{Context, Format, Global};
+use crate::cli::{Context, Format};
 use crate::engine::{Engine, Marked, Options, store_error};
 use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::process::GRACE;
-use crate::report::{JsonReport, PlainReport, ProgressReport, Report, Summary};
+use crate::report::{GroupReport, JsonReport, PlainReport, ProgressReport, Report, Summary};
 use crate::store::Limits;
-use crate::words::shell_word;
 use crate::workspace::Workspace;
 
+use super::reproduce;
+use super::run_ci;
 use super::selection::{Selection, SelectionArgs};
 
 /// Run a card with all that it requires
@@ -55,6 +56,9 @@ pub struct RunArgs {
     /// How to print what happens
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
+    /// Write a report to FILE as JUnit's XML, for CI
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 /// Carries `run` out.
@@ -84,6 +88,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         grace: GRACE,
         memory: memory(),
         verify: false,
+        given: run_ci::given(&plan, &selection, &args.selection, context, &workspace)?,
     };
     if workspace.store.is_writable() {
         let registered = workspace.store.register(&workspace.local);
@@ -113,13 +118,21 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         took: began.elapsed(),
         marked,
         shown,
-        again: again(&args, &context.global),
+        again: reproduce::run_again(&args.selection, &context.global),
+        shells: reproduce::shells(
+            &plan,
+            &ran.outcomes,
+            &selection,
+            &args.selection,
+            &context.global,
+        ),
         root: selection.project.root.clone(),
         sources: workspace
             .sources_read()
             .into_iter()
             .filter(|(name, _)| selection.is_overridden(name))
             .collect(),
+        rows: run_ci::rows(&plan, &ran.outcomes, &selection),
         ..Summary::default()
     };
     for (card, outcome) in plan.cards.iter().zip(&ran.outcomes) {
@@ -132,33 +145,9 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         summary.add(&card.stem, outcome, marks, blocks);
     }
     drop(report.finish(&summary));
+    run_ci::leave(&mut summary, args.junit.as_deref(), &selection, context)?;
     tidy(&workspace, &limits);
     Ok(ran.exit)
-}
-
-/// The command that tries again with the options that change what is run;
-/// `None` where there are none, and the name of a failed card is enough.
-fn again(args: &RunArgs, global: &Global) -> Option<String> {
-    let path = |path: &PathBuf| path.display().to_string();
-    let mut options: Vec<(&str, String)> = Vec::new();
-    options.extend(global.directory.iter().map(|dir| ("-C", path(dir))));
-    options.extend(global.cards.iter().map(|dir| ("--cards", path(dir))));
-    options.extend(global.store.iter().map(|dir| ("--store", path(dir))));
-    let selection = &args.selection;
-    options.extend(selection.sources.iter().map(|s| ("--source", s.clone())));
-    options.extend(selection.with.iter().map(|with| ("--with", with.clone())));
-    let tools = selection.tools.and_then(|tools| tools.to_possible_value());
-    options.extend(tools.map(|tools| ("--tools", tools.get_name().to_owned())));
-    if options.is_empty() {
-        return None;
-    }
-    let mut command = vec!["mikado run".to_owned()];
-    command.extend(selection.cards.iter().map(|card| shell_word(card)));
-    command.extend(selection.all.then(|| "--all".to_owned()));
-    command.extend(selection.only.then(|| "--only".to_owned()));
-    let options = options.iter();
-    command.extend(options.map(|(name, value)| format!("{name} {}", shell_word(value))));
-    Some(command.join(" "))
 }
 
 /// How often a card is read again that somebody writes at the same moment.
@@ -218,9 +207,10 @@ fn report(args: &RunArgs, context: &Context) -> Box<dyn Report> {
     }
     let live = io::stderr().is_terminal() && io::stdout().is_terminal() && !context.is_set("CI");
     let plain = PlainReport::new(out, context.paint(), !live, args.explain);
-    match live {
-        true => Box::new(ProgressReport::new(plain)),
-        false => Box::new(plain),
+    match run_ci::log(context) {
+        Some(log) => Box::new(GroupReport::new(plain, Box::new(io::stdout()), log)),
+        None if live => Box::new(ProgressReport::new(plain)),
+        None => Box::new(plain),
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::answer::{self, Versioned};
 use crate::cli::Context;
+use crate::commands::verify::Verified as VerifiedCards;
 use crate::error::{Error, Exit};
 use crate::project::Config;
 use crate::runner::definition::Definition;
@@ -41,12 +42,16 @@ pub enum SchemaOf {
     Show,
     /// What `why` answers.
     Why,
+    /// What `graph --format json` answers.
+    Graph,
     /// What `check` answers.
     Check,
     /// What `plan` answers.
     Plan,
     /// A line of `run --format json`.
     Run,
+    /// What `verify` answers.
+    Verify,
     /// What `store stats` answers.
     StoreStats,
     /// What `store gc` answers.
@@ -144,9 +149,11 @@ fn schema(of: SchemaOf) -> Value {
         SchemaOf::Next => generator.into_root_schema_for::<answer::Next>(),
         SchemaOf::Show => generator.into_root_schema_for::<answer::Shown>(),
         SchemaOf::Why => generator.into_root_schema_for::<answer::Reasons>(),
+        SchemaOf::Graph => generator.into_root_schema_for::<answer::GraphObject>(),
         SchemaOf::Check => generator.into_root_schema_for::<answer::FindingList>(),
         SchemaOf::Plan => generator.into_root_schema_for::<answer::PlanList>(),
         SchemaOf::Run => generator.into_root_schema_for::<answer::RunLine>(),
+        SchemaOf::Verify => generator.into_root_schema_for::<VerifiedCards>(),
         SchemaOf::StoreStats => generator.into_root_schema_for::<Versioned<Stats>>(),
         SchemaOf::StoreGc => generator.into_root_schema_for::<Versioned<Collected>>(),
         SchemaOf::StoreVerify => generator.into_root_schema_for::<Versioned<Verified>>(),

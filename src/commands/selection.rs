@@ -18,6 +18,7 @@ use crate::plan::{Plan, PlannedCard};
 use crate::project::Project;
 use crate::runner::client::UserEnvironment;
 use crate::runner::definition::Kind;
+use crate::runner::parameters::{self, Fault};
 use crate::runner::tools::ToolSpec;
 use crate::runner::value::Value;
 use crate::runner::work::{self, Overrides, Runners, Work};
@@ -258,8 +259,20 @@ impl Selection {
                     continue;
                 }
             };
-            let mut before: BTreeSet<Stem> = self.chain.requires(&stem).iter().cloned().collect();
-            before.extend(uses.iter().map(|(_, stem)| stem.clone()));
+            // A complete card of which nothing is run is satisfied, whatever is
+            // below it.
+            let before: BTreeSet<Stem> = match card.is_open() || work.kind == Kind::Build {
+                true => {
+                    let used = uses.iter().map(|(_, stem)| stem);
+                    self.chain
+                        .requires(&stem)
+                        .iter()
+                        .chain(used)
+                        .cloned()
+                        .collect()
+                }
+                false => BTreeSet::new(),
+            };
             let steps = match work.kind {
                 Kind::Hand | Kind::Probe => {
                     let body = card.body(&self.headings);
@@ -359,9 +372,13 @@ impl Selection {
             match left.split_once(':') {
                 Some((card, name)) => {
                     let stem = self.find(card)?;
-                    if works.get(&stem).is_some_and(|work| !declares(work, name)) {
-                        let message = format!("the runner of `{stem}` has no parameter `{name}`");
-                        return Err(Error::usage(message, ""));
+                    if let Some(work) = works.get(&stem) {
+                        if !declares(work, name) {
+                            let message =
+                                format!("the runner of `{stem}` has no parameter `{name}`");
+                            return Err(Error::usage(message, ""));
+                        }
+                        fits(work, name, value)?;
                     }
                     overrides
                         .cards
@@ -381,6 +398,9 @@ impl Selection {
                         let message = format!("no runner of this run has a parameter `{left}`");
                         return Err(Error::usage(message, help));
                     }
+                    works
+                        .values()
+                        .try_for_each(|work| fits(work, left, value))?;
                     overrides
                         .everywhere
                         .push((left.to_owned(), value.to_owned()));
@@ -388,5 +408,21 @@ impl Selection {
             }
         }
         Ok(overrides)
+    }
+}
+
+/// Whether a value of the command line has the shape that the runner's default
+/// of the parameter has.
+fn fits(work: &Work, name: &str, text: &str) -> Result<(), Error> {
+    let Some(default) = work.definition.with.get(name) else {
+        return Ok(());
+    };
+    let value = work::from_command_line(text, default);
+    match parameters::shaped(name, &value, default) {
+        Err(fault @ Fault::Shape { wanted, .. }) => {
+            let message = format!("`--with {name}={text}`: {fault}");
+            Err(Error::usage(message, work::shape_help(name, wanted)))
+        }
+        _ => Ok(()),
     }
 }

@@ -164,8 +164,13 @@ fn stats_text(stats: &Stats) -> String {
     let results = count(stats.results as usize, "result");
     line("records", stats.records_disk, results);
     line("caches", stats.caches_disk, String::new());
+    line("failed", stats.failed_disk, String::new());
     line("scratch", stats.scratch_disk, String::new());
-    let all = stats.trees_disk + stats.records_disk + stats.caches_disk + stats.scratch_disk;
+    let all = stats.trees_disk
+        + stats.records_disk
+        + stats.caches_disk
+        + stats.failed_disk
+        + stats.scratch_disk;
     line("all", all, String::new());
     if stats.trees > 0 {
         let age = show_duration(Duration::from_secs(stats.oldest_seconds));
@@ -185,6 +190,10 @@ fn collected_text(collected: &Collected) -> String {
         show_size(collected.bytes),
         show_size(collected.left),
     );
+    if collected.failures > 0 {
+        let roots = count(collected.failures as usize, "folder");
+        text.push_str(&format!("{roots} of failed cards among it\n"));
+    }
     if collected.kept > 0 {
         let kept = show_size(collected.kept);
         text.push_str(&format!("kept {kept} that is needed or in use\n"));

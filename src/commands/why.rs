@@ -69,7 +69,14 @@ fn text(
 ) -> io::Result<()> {
     let stem = &answer.stem;
     match &answer.blocked {
-        Some(card) => writeln!(out, "{stem} is blocked by {}", held_by(card))?,
+        Some(card) => {
+            writeln!(out, "{stem} is blocked by {}", held_by(card))?;
+            for leaf in &card.leaves {
+                let reason = view.stuck(leaf).or_else(|| view.waits(leaf));
+                let reason = reason.map_or(String::new(), |reason| format!(": {}", reason.message));
+                writeln!(out, "  {:<8} {leaf}{reason}", view.hold(leaf).word())?;
+            }
+        }
         None => writeln!(out, "{stem} is {}", answer.state.word())?,
     }
     if let Some(reason) = view.stuck(stem) {
@@ -79,7 +86,11 @@ fn text(
         writeln!(out, "  it waits: {}", reason.message)?;
     }
     let line = freshness.line();
-    if !line.is_empty() {
+    // What is missing was said just now.
+    let is_lacking = view
+        .stuck(stem)
+        .is_some_and(|reason| reason.code != "failed");
+    if !line.is_empty() && !is_lacking {
         writeln!(out, "  {line}")?;
     }
     if let Some(made) = answer

@@ -86,6 +86,7 @@ impl Engine {
         self.artifacts
             .borrow_mut()
             .insert(card.stem.clone(), artifact);
+        self.forget_scene(&card.stem).await?;
         let took = started.elapsed();
         let run = CardRun {
             stem: card.stem.to_string(),
@@ -198,6 +199,49 @@ impl Engine {
             fetched.insert(name.clone(), digest);
         }
         Ok(fetched)
+    }
+
+    /// The order of the build, with all that it reads in the store.
+    pub(super) async fn ready_order(
+        &self,
+        card: &Arc<PlannedCard>,
+    ) -> Result<Arc<Order>, Obstacle> {
+        let requires = self.used_artifacts(card)?;
+        let fetched = self.fetched(card, &requires, true).await?;
+        let order = self.described(card, &requires, &fetched).await?;
+        self.provide_tools(card).await?;
+        Ok(order)
+    }
+
+    /// The order of the fetch `name`, with its tools in the store.
+    pub(super) async fn ready_fetch(
+        &self,
+        card: &Arc<PlannedCard>,
+        name: &str,
+    ) -> Result<Arc<Order>, Obstacle> {
+        let Some(fetch) = card.work.definition.fetch.get(name).cloned() else {
+            let known: Vec<&String> = card.work.definition.fetch.keys().collect();
+            let help = match known.is_empty() {
+                true => "it has none".to_owned(),
+                false => format!("it has {}", crate::words::list(&known)),
+            };
+            let message = format!("the runner of `{}` has no fetch `{name}`", card.stem);
+            return Err(Obstacle::failed("fetch", message, help));
+        };
+        let (workspace, planned) = (Arc::clone(&self.workspace), Arc::clone(card));
+        let name = name.to_owned();
+        let order = blocking(move || {
+            let requires = BTreeMap::new();
+            let describer = Describer {
+                workspace: &workspace,
+                card: &planned,
+                requires: &requires,
+            };
+            describer.fetch(&name, &fetch)
+        });
+        let order = order.await??;
+        self.provide_tools(card).await?;
+        Ok(Arc::new(order))
     }
 
     async fn described(

@@ -6,6 +6,7 @@
 //! start before; if the flush fails, neither they nor it are recorded. It
 //! prints nothing and decides nothing about cards: the plan says what to do.
 
+mod beside;
 mod build;
 mod denial;
 pub(crate) mod describe;
@@ -13,12 +14,14 @@ mod direct;
 pub(crate) mod fault;
 pub(crate) mod order;
 mod perform;
+pub(crate) mod scene;
 mod signals;
 mod stage;
+pub(crate) mod surroundings;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,7 +53,7 @@ const GROUP: usize = 64;
 const GROUP_AGE: Duration = Duration::from_millis(50);
 
 /// How a run is to be done.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Jobs at once.
     pub jobs: usize,
@@ -104,6 +107,8 @@ pub struct Engine {
     /// The actions of the fetches of cards, by name.
     fetches: RefCell<BTreeMap<Stem, BTreeMap<String, Digest>>>,
     /// Cards that were announced.
+    told: RefCell<BTreeSet<Stem>>,
+    /// Cards whose log was begun.
     begun: RefCell<BTreeSet<Stem>>,
     /// Cards whose tools are there.
     provided: RefCell<BTreeSet<Stem>>,
@@ -161,28 +166,9 @@ impl Engine {
         mark: &Mark<'_>,
         listener: &mut Listener<'_>,
     ) -> Result<Report, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::Bug(format!("no runtime: {error}")))?;
-        let (events, received) = mpsc::unbounded_channel();
-        let engine = Rc::new(Engine {
-            workspace,
-            artifacts: RefCell::new(options.given.clone()),
-            options,
-            events,
-            keeper: OnceCell::new(),
-            cancelled: watch::Sender::new(false),
-            fetches: RefCell::default(),
-            begun: RefCell::default(),
-            provided: RefCell::default(),
-            shown: RefCell::default(),
-            held: RefCell::default(),
-            pending: RefCell::default(),
-            pending_since: Cell::new(None),
-            names: Cell::new(0),
-            told_open: Cell::new(false),
-        });
+        let runtime = runtime()?;
+        let (engine, received) = Engine::new(workspace, options);
+        let engine = Rc::new(engine);
         let local = tokio::task::LocalSet::new();
         let ran = local.block_on(
             &runtime,
@@ -192,6 +178,32 @@ impl Engine {
         // Nothing blocking is worth waiting for once the run is over.
         runtime.shutdown_background();
         ran
+    }
+
+    fn new(
+        workspace: Arc<Workspace>,
+        options: Options,
+    ) -> (Engine, mpsc::UnboundedReceiver<Event>) {
+        let (events, received) = mpsc::unbounded_channel();
+        let engine = Engine {
+            workspace,
+            artifacts: RefCell::new(options.given.clone()),
+            options,
+            events,
+            keeper: OnceCell::new(),
+            cancelled: watch::Sender::new(false),
+            fetches: RefCell::default(),
+            told: RefCell::default(),
+            begun: RefCell::default(),
+            provided: RefCell::default(),
+            shown: RefCell::default(),
+            held: RefCell::default(),
+            pending: RefCell::default(),
+            pending_since: Cell::new(None),
+            names: Cell::new(0),
+            told_open: Cell::new(false),
+        };
+        (engine, received)
     }
 
     async fn drive(
@@ -353,7 +365,10 @@ impl Engine {
                 (Ended::Satisfied, outcome)
             }
             Err(Obstacle::Failed(failure)) => {
-                self.remember_failure(card, &failure);
+                // What is only looked at leaves no record.
+                if !self.options.verify {
+                    self.remember_failure(card, &failure);
+                }
                 (Ended::Failed, Outcome::Failed(*failure))
             }
             Err(Obstacle::Waits(wait)) => (Ended::Waits, Outcome::Waits(*wait)),
@@ -485,7 +500,21 @@ impl Engine {
 
     /// Tells once that a card is being executed, and begins its log.
     fn begin(&self, card: &PlannedCard, reasons: Vec<Reason>) {
+        self.tell(card, reasons);
         if !self.begun.borrow_mut().insert(card.stem.clone()) {
+            return;
+        }
+        let log = self.log_of(&card.stem);
+        match self.options.verify {
+            true => restart(&log),
+            // The log before stays beside it, for comparison; neither may be there.
+            false => drop(std::fs::rename(&log, log.with_extension("previous.log"))),
+        }
+    }
+
+    /// Tells once that a card is being executed.
+    fn tell(&self, card: &PlannedCard, reasons: Vec<Reason>) {
+        if !self.told.borrow_mut().insert(card.stem.clone()) {
             return;
         }
         let isolates = card.work.definition.isolation == Isolation::Default;
@@ -495,19 +524,26 @@ impl Engine {
                 message: "this kernel has no Landlock: builds are not confined".into(),
             });
         }
-        let log = self.log_of(&card.stem);
-        // The log before stays beside it, for comparison; neither may be there.
-        drop(std::fs::rename(&log, log.with_extension("previous.log")));
         self.emit(Event::CardStarted {
             card: card.stem.clone(),
             reasons,
             expected: self.expected(&card.stem),
-            log,
+            log: self.log_of(&card.stem),
         });
     }
 
     fn log_of(&self, stem: &Stem) -> PathBuf {
-        self.workspace.local.logs().join(format!("{stem}.log"))
+        match self.options.verify {
+            true => self.log_of_question(stem),
+            false => self.workspace.local.logs().join(format!("{stem}.log")),
+        }
+    }
+
+    /// The log of checks that only ask: whether a complete card still holds, or
+    /// a command has anything to do. The log of the card's last run stays.
+    fn log_of_question(&self, stem: &Stem) -> PathBuf {
+        let logs = self.workspace.local.logs().join("verify");
+        logs.join(format!("{stem}.log"))
     }
 
     fn link_points_to(&self, stem: &Stem, artifact: &Digest) -> bool {
@@ -582,6 +618,21 @@ impl Finished {
             mark: false,
         }
     }
+}
+
+/// Begins a log of questions; opening it says what is in the way.
+fn restart(log: &Path) {
+    if let Some(folder) = log.parent() {
+        drop(std::fs::create_dir_all(folder));
+    }
+    drop(std::fs::remove_file(log));
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Bug(format!("no runtime: {error}")))
 }
 
 fn exit_of(outcomes: &[Outcome]) -> Exit {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::{Action, driver};
 use crate::runner::definition::{Retries, Step};
 use crate::store::Sri;
@@ -16,8 +18,8 @@ pub(crate) enum Part {
     Build,
     /// A fetch.
     Fetch(String),
-    /// A check.
-    Check(String),
+    /// A check: its name, where it has one, and its number.
+    Check(Option<String>, usize),
 }
 
 impl Part {
@@ -26,7 +28,8 @@ impl Part {
         match self {
             Part::Build => "build".into(),
             Part::Fetch(name) => format!("fetch {name}"),
-            Part::Check(name) => format!("check: {name}"),
+            Part::Check(Some(name), _) => format!("check `{name}`"),
+            Part::Check(None, number) => format!("check {number}"),
         }
     }
 
@@ -34,7 +37,8 @@ impl Part {
     pub(crate) fn own_name(&self) -> String {
         match self {
             Part::Build => "build".into(),
-            Part::Fetch(name) | Part::Check(name) => name.clone(),
+            Part::Fetch(name) | Part::Check(Some(name), _) => name.clone(),
+            Part::Check(None, number) => number.to_string(),
         }
     }
 }
@@ -67,7 +71,8 @@ pub(crate) struct Order {
 }
 
 /// What an action may touch beyond its own root.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) enum Access {
     /// Nothing: no network.
     Confined,

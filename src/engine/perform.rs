@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, Failure};
-use crate::process::{ActionPaths, Execution, Exit, Isolation, Outcome, capture};
+use crate::process::{Execution, Exit, Outcome, capture};
 use crate::reapi::{ActionResult, ExecutedActionMetadata, OutputDirectory, Timestamp};
 use crate::runner::units;
 use crate::store::{ActionLock, Provenance, StoreError, TryLock, nar_hash};
@@ -23,8 +23,9 @@ use crate::store::{ActionLock, Provenance, StoreError, TryLock, nar_hash};
 use super::Engine;
 use super::denial::Reach;
 use super::fault::Obstacle;
-use super::order::{Access, Order, Part, Performed};
+use super::order::{Order, Part, Performed};
 use super::stage;
+use super::surroundings::Surroundings;
 
 /// How many lines of a log are shown of a failure.
 const TAIL: usize = 20;
@@ -176,21 +177,38 @@ impl Engine {
         let store = Arc::clone(&self.workspace.store);
         let root = store.scratch_folder()?.join(self.fresh_name());
         let root = ClearedFolder(root);
+        self.forget_scene(card).await?;
         let trees = self.lay(&root.0, order).await?;
+        let attempted = self.carry_out(card, order, &root.0, &trees, started).await;
+        if let Err(Obstacle::Failed(failure)) = &attempted {
+            self.keep_scene(card, order, &root.0, trees, &failure.message);
+        }
+        attempted
+    }
+
+    /// Executes what is laid in `root`, and takes what it made.
+    async fn carry_out(
+        &self,
+        card: &Stem,
+        order: &Arc<Order>,
+        root: &Path,
+        trees: &[PathBuf],
+        started: Instant,
+    ) -> Result<Performed, Obstacle> {
         let log = self.log_of(card);
         let (output, from) = open_log(&log)?;
         self.emit(Event::PartStarted {
             card: card.clone(),
             part: order.step_name(1),
         });
-        let execution = self.execution(order, &root.0, trees, output)?;
+        let execution = self.execution(order, root, trees.to_vec(), output)?;
         let allowed = execution.isolation.as_ref().map(|isolation| {
             let read = isolation.read.iter();
             read.chain(&isolation.write).cloned().collect::<Vec<_>>()
         });
-        let outcome = self.watch(card, order, &root.0, execution).await?;
+        let outcome = self.watch(card, order, root, execution).await?;
         let to = log.metadata().map_or(from, |metadata| metadata.len());
-        if let Some(failure) = self.failure(order, &root.0, &outcome, &log) {
+        if let Some(failure) = self.failure(order, root, &outcome, &log) {
             return Err(match &allowed {
                 Some(allowed) => self.with_denial(failure, allowed),
                 None => failure,
@@ -203,9 +221,9 @@ impl Engine {
         }
         let took = started.elapsed();
         let artifact = match order.part {
-            Part::Check(_) => Digest::of(b""),
+            Part::Check(..) => Digest::of(b""),
             _ => self
-                .adopt(order, &root.0)
+                .adopt(order, root)
                 .await
                 .map_err(|fault| fault.with_log(log.clone()))?,
         };
@@ -218,7 +236,11 @@ impl Engine {
         })
     }
 
-    async fn lay(&self, root: &Path, order: &Arc<Order>) -> Result<Vec<PathBuf>, Obstacle> {
+    pub(super) async fn lay(
+        &self,
+        root: &Path,
+        order: &Arc<Order>,
+    ) -> Result<Vec<PathBuf>, Obstacle> {
         let store = Arc::clone(&self.workspace.store);
         let (root, order) = (root.to_owned(), Arc::clone(order));
         let laid = blocking(move || {
@@ -229,69 +251,15 @@ impl Engine {
             .map_err(|fault| Obstacle::failed("stage", fault.to_string(), ""))
     }
 
-    fn execution(
+    pub(super) fn execution(
         &self,
         order: &Order,
         root: &Path,
         trees: Vec<PathBuf>,
         output: OwnedFd,
     ) -> Result<Execution, Obstacle> {
-        let workspace = &self.workspace;
-        let variables = order.action.command.environment_variables.iter();
-        let mut env: Vec<(std::ffi::OsString, std::ffi::OsString)> = variables
-            .map(|v| (v.name.clone().into(), v.value.clone().into()))
-            .collect();
-        let mut caches = Vec::new();
-        if !order.caches.is_empty() {
-            let folder = match self.options.no_caches {
-                true => root.join("tmp/cache"),
-                false => workspace.store.folder().join("caches"),
-            };
-            for name in &order.caches {
-                let path = match self.options.no_caches {
-                    true => folder.join(name),
-                    false => workspace.store.cache(name)?,
-                };
-                std::fs::create_dir_all(&path).map_err(|error| {
-                    Obstacle::failed("cache", format!("could not make a cache: {error}"), "")
-                })?;
-                caches.push(path);
-            }
-            env.push(("CACHE".into(), folder.into()));
-        }
-        let prefixes: Vec<PathBuf> = order.host.iter().map(|p| p.prefix.clone()).collect();
-        let mut secrets = Vec::new();
-        for name in &order.pass_env {
-            if let Some(value) = workspace.user.value(name) {
-                env.push((name.into(), value.to_owned()));
-                secrets.push(std::os::unix::ffi::OsStrExt::as_bytes(value).to_vec());
-            }
-        }
-        let mut isolation = Isolation::of_action(&ActionPaths {
-            root: root.to_owned(),
-            trees,
-            prefixes,
-            caches,
-        });
-        // Tools like `go mod vendor -o` make the folder `out` anew, which is a
-        // change of its parent. The root is this action's alone; what it links
-        // to lies elsewhere and stays read-only.
-        isolation.write.push(root.to_owned());
-        let isolation = match &order.access {
-            Access::Confined => Some(isolation),
-            Access::Network => Some(isolation.with_network(&[])),
-            Access::Free => None,
-            Access::Fetch { home } => {
-                let fetch = workspace.fetch_environment(home);
-                secrets.extend(fetch.secrets);
-                for (name, value) in fetch.vars {
-                    if !env.iter().any(|(known, _)| *known == name) {
-                        env.push((name, value));
-                    }
-                }
-                Some(isolation.with_network(&fetch.readable))
-            }
-        };
+        let surroundings = Surroundings::of(order, trees);
+        let given = surroundings.given(&self.workspace, root, self.options.no_caches)?;
         Ok(Execution {
             argv: order
                 .action
@@ -300,18 +268,18 @@ impl Engine {
                 .iter()
                 .map(Into::into)
                 .collect(),
-            env: absolute_path(env, root),
+            env: given.env,
             cwd: root.to_owned(),
             output,
-            isolation: isolation.filter(|_| workspace.kernel_isolates),
-            secrets,
+            isolation: given.isolation,
+            secrets: given.secrets,
             timeout: order.timeout,
             grace: self.options.grace,
         })
     }
 
     /// Runs to its end, telling of each step and ending one that takes too long.
-    async fn watch(
+    pub(super) async fn watch(
         &self,
         card: &Stem,
         order: &Order,
@@ -352,34 +320,30 @@ impl Engine {
         }
     }
 
-    fn failure(
+    pub(super) fn failure(
         &self,
         order: &Order,
         root: &Path,
         outcome: &Outcome,
         log: &Path,
     ) -> Option<Obstacle> {
-        let step = order.step_name(Order::step_of(root).max(1));
+        let step = match &order.part {
+            Part::Check(..) => order.part.name(),
+            _ => format!("`{}`", order.step_name(Order::step_of(root).max(1))),
+        };
         let (what, exit) = match &outcome.exit {
             Exit::Code(0) => return None,
-            Exit::Code(code) => (format!("`{step}` exited with {code}"), Some(*code)),
+            Exit::Code(code) => (format!("{step} exited with {code}"), Some(*code)),
             Exit::Cancelled => return Some(Obstacle::Cancelled),
             Exit::TimedOut => {
                 let number = Order::step_of(root).max(1);
                 let own = order.steps.get(number - 1).and_then(|step| step.timeout);
                 let limit = own.or(order.timeout).unwrap_or_default();
                 let limit = units::show_duration(limit);
-                (format!("`{step}` took longer than {limit}"), None)
+                (format!("{step} took longer than {limit}"), None)
             }
-            Exit::Signal(signal) => (format!("`{step}` was ended by signal {signal}"), None),
-            other => (format!("`{step}`: {other}"), None),
-        };
-        // A part of a single step has the step's name, or gives it its own.
-        let message = match &order.part {
-            Part::Build => what,
-            Part::Fetch(_) if step == order.part.name() => what,
-            Part::Check(name) if step == *name => format!("check {what}"),
-            part => format!("{}: {what}", part.name()),
+            Exit::Signal(signal) => (format!("{step} was ended by signal {signal}"), None),
+            other => (format!("{step}: {other}"), None),
         };
         // A full disk takes the message of the step with it.
         let help = match outcome.output_error {
@@ -391,7 +355,7 @@ impl Engine {
         };
         Some(Obstacle::Failed(Box::new(Failure {
             code: "step",
-            message,
+            message: what,
             help,
             exit,
             log: Some(log.to_owned()),
@@ -450,7 +414,7 @@ impl Engine {
 
 impl Order {
     fn part_is_cached(&self) -> bool {
-        !matches!(self.part, Part::Check(_))
+        !matches!(self.part, Part::Check(..))
     }
 }
 
@@ -466,7 +430,7 @@ fn is_about_the_tree(error: &StoreError) -> bool {
 }
 
 /// A folder that is deleted when it is no longer needed.
-struct ClearedFolder(PathBuf);
+pub(super) struct ClearedFolder(pub(super) PathBuf);
 
 impl Drop for ClearedFolder {
     fn drop(&mut self) {
@@ -474,25 +438,7 @@ impl Drop for ClearedFolder {
     }
 }
 
-/// The program is looked up before the driver makes PATH absolute.
-fn absolute_path(
-    env: Vec<(std::ffi::OsString, std::ffi::OsString)>,
-    root: &Path,
-) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
-    let absolute = |folder: PathBuf| root.join(folder);
-    env.into_iter()
-        .map(|(name, value)| {
-            if name != "PATH" {
-                return (name, value);
-            }
-            let folders: Vec<PathBuf> = std::env::split_paths(&value).map(absolute).collect();
-            let joined = std::env::join_paths(folders).unwrap_or(value);
-            (name, joined)
-        })
-        .collect()
-}
-
-fn open_log(path: &Path) -> Result<(OwnedFd, u64), Obstacle> {
+pub(super) fn open_log(path: &Path) -> Result<(OwnedFd, u64), Obstacle> {
     let opened = capture::open(path).and_then(|file| {
         let length = file.metadata()?.len();
         Ok((OwnedFd::from(file), length))

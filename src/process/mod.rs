@@ -5,11 +5,12 @@
 //! it: the engine (`client`), which never forks; the keeper (`keeper`), which
 //! forks reapers; and the reapers (`reaper`), which start one execution at a
 //! time and own everything below themselves. They speak in frames (`wire`,
-//! `pass`). What an execution may touch is `isolation`, what this kernel can
+//! `pass`). `enter` is for a shell, which no keeper stands above. What an execution may touch is `isolation`, what this kernel can
 //! do about it `kernel`. Nothing here knows of cards, runners or the store.
 
 pub mod capture;
 mod client;
+mod enter;
 mod family;
 mod isolation;
 pub mod keeper;
@@ -27,6 +28,7 @@ mod user_settings;
 mod wire;
 
 pub use client::{Execution, GRACE, Keeper, Running, Stopper};
+pub use enter::become_program;
 pub use isolation::{ActionPaths, Isolation};
 pub use kernel::Kernel;
 pub use mask::SHORTEST_SECRET;

@@ -1,6 +1,11 @@
 //! Reports: what a run shows, made from its events alone.
 
+pub mod github;
+pub mod gitlab;
+mod groups;
 mod json;
+pub mod junit;
+pub mod markdown;
 mod plain;
 mod progress;
 mod summary;
@@ -9,10 +14,11 @@ use std::io::{self, Write};
 
 use crate::event::Event;
 
+pub use groups::{GroupReport, Log};
 pub use json::JsonReport;
 pub use plain::PlainReport;
 pub use progress::ProgressReport;
-pub use summary::{Blocked, Summary};
+pub use summary::{Blocked, Row, Summary};
 
 /// Shows a run.
 pub trait Report {

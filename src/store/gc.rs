@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::{During as _, StoreError};
+use super::failed::KeptFailure;
 use super::frame::Head;
 use super::live::{Found, Live, used};
 use super::segments::{Kind, digest_of_key};
@@ -58,6 +59,8 @@ pub struct Collected {
     pub trees: u64,
     /// Caches that were deleted.
     pub caches: u64,
+    /// Roots of failures that were deleted.
+    pub failures: u64,
     /// Bytes that were won, on the disk.
     pub bytes: u64,
     /// Bytes that the store has now.
@@ -87,6 +90,7 @@ struct Candidate {
 enum What {
     Tree(Found),
     Cache(String),
+    Failure(std::path::PathBuf),
 }
 
 impl Store {
@@ -135,6 +139,14 @@ impl Store {
                 candidates.push(cache);
             }
         }
+        for KeptFailure { path, since, disk } in self.kept_failures()? {
+            collected.left += disk;
+            candidates.push(Candidate {
+                used: since,
+                disk,
+                what: What::Failure(path),
+            });
+        }
         let before = self.segments.size()?;
         collected.left += before;
         candidates.sort_by_key(|candidate| candidate.used);
@@ -148,6 +160,7 @@ impl Store {
                 match candidate.what {
                     What::Tree(_) => collected.trees += 1,
                     What::Cache(_) => collected.caches += 1,
+                    What::Failure(_) => collected.failures += 1,
                 }
                 collected.bytes += candidate.disk;
                 collected.left -= candidate.disk;
@@ -229,6 +242,7 @@ impl Store {
     fn delete(&self, candidate: &Candidate) -> Result<bool, StoreError> {
         let aside = self.scratch()?.fresh("deleted");
         match &candidate.what {
+            What::Failure(folder) => return self.delete_failed(folder),
             What::Tree(tree) => {
                 let note = self.layout.used.join(crate::digest::hex(&tree.hash));
                 let gate = lockfile::lock_briefly(&self.layout.locks.join("trees"), false)?;

@@ -1,6 +1,6 @@
 //! Where everything lies in a store's folder, and what may be opened as one.
 //!
-//! The parts that work trees share are `trees segments locks caches tmp`; a
+//! The parts that work trees share are `trees segments locks caches failed tmp`; a
 //! work tree's own are `artifacts logs records.jsonl trace` (see `local`). Both are
 //! usually one folder, `.mikado`. The `format` file guards against a newer
 //! mikado, and against a folder that is no store at all.
@@ -19,7 +19,14 @@ const FORMAT: u64 = 1;
 const FOLDERS: [&str; 6] = ["trees", "trees/.used", "segments", "locks", "caches", "tmp"];
 
 /// What else may lie in a folder that has no `format` file yet.
-const KNOWN: [&str; 5] = ["artifacts", "logs", "records.jsonl", "trace", "format"];
+const KNOWN: [&str; 6] = [
+    "artifacts",
+    "failed",
+    "format",
+    "logs",
+    "records.jsonl",
+    "trace",
+];
 
 /// The paths of a store.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod archive;
 mod copy;
 mod error;
 mod export;
+mod failed;
 mod frame;
 mod gc;
 mod journal;
@@ -39,6 +40,7 @@ use serde::de::DeserializeOwned;
 
 pub use archive::{ArchiveError, Packed};
 pub use error::StoreError;
+pub use failed::FailedRoot;
 pub use gc::{Collected, Limits};
 pub use listing::{Entry, EntryKind};
 pub use local::{CardHistory, CardRun, Local};
@@ -118,6 +120,14 @@ impl Store {
     /// process uses.
     pub fn scratch_folder(&self) -> Result<PathBuf, StoreError> {
         Ok(self.scratch()?.path().to_owned())
+    }
+
+    /// Lets the program that this process is about to become hold this
+    /// process's scratch folder. Those that nobody holds any more are deleted.
+    pub fn pass_on_scratch(&self) -> Result<(), StoreError> {
+        let scratch = self.scratch()?;
+        scratch::sweep(&self.layout.tmp, Some(scratch.path()))?;
+        scratch.pass_on().during("hold", scratch.path())
     }
 
     /// Keeps some bytes, and returns their digest.

@@ -18,7 +18,7 @@ use super::lockfile;
 pub(super) struct Scratch {
     path: PathBuf,
     /// Held open for its lock.
-    _lock: File,
+    lock: File,
     next: AtomicU64,
 }
 
@@ -41,7 +41,7 @@ impl Scratch {
             if folder.try_lock().is_ok() && lockfile::is_at(&folder, &path)? {
                 return Ok(Scratch {
                     path,
-                    _lock: folder,
+                    lock: folder,
                     next: AtomicU64::new(0),
                 });
             }
@@ -51,6 +51,12 @@ impl Scratch {
     /// The folder.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Lets the program that this process becomes hold the folder as well.
+    pub(super) fn pass_on(&self) -> std::io::Result<()> {
+        rustix::io::fcntl_setfd(&self.lock, rustix::io::FdFlags::empty())?;
+        Ok(())
     }
 
     /// A path in the folder that nothing has yet.

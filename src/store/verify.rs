@@ -223,6 +223,7 @@ impl Store {
             Ok(())
         })?;
         stats.caches_disk = size_of_folder(&self.layout.caches)?;
+        stats.failed_disk = self.kept_failures()?.iter().map(|kept| kept.disk).sum();
         stats.scratch_disk = size_of_folder(&self.layout.tmp)?;
         Ok(stats)
     }
@@ -248,6 +249,8 @@ pub struct Stats {
     pub records_disk: u64,
     /// Bytes on the disk of the caches.
     pub caches_disk: u64,
+    /// Bytes on the disk of the roots that are kept of failures.
+    pub failed_disk: u64,
     /// Bytes on the disk of what runs are working on, or left when they died.
     pub scratch_disk: u64,
     /// How long ago the tree was used that was not used for longest.

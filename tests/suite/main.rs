@@ -5,12 +5,20 @@
     reason = "a test binary has no users, and a test stops at its first surprise"
 )]
 
+mod agreement;
 mod authentik;
 mod chain;
+mod completions;
 mod corners;
 mod foreign;
+mod parameters;
+mod plan;
 mod process;
 mod readme;
+mod runner_scripts;
+mod schema;
+mod shell;
 mod support;
 mod tidy;
+mod verify;
 mod view;

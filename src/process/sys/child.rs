@@ -211,23 +211,49 @@ fn prepare(task: &Task<'_>) -> Result<(), (Stage, rustix::io::Errno)> {
     }
     #[cfg(target_os = "linux")]
     if let Some(ruleset) = plan.ruleset {
-        rustix::thread::set_no_new_privs(true).map_err(|error| (Stage::Isolate, error))?;
-        // SAFETY: the descriptor is a ruleset, and there are no flags.
-        if unsafe {
-            libc::syscall(
-                libc::SYS_landlock_restrict_self,
-                std::os::fd::AsRawFd::as_raw_fd(&ruleset),
-                0,
-            )
-        } != 0
-        {
-            return Err((
-                Stage::Isolate,
-                rustix::io::Errno::from_raw_os_error(errno()),
-            ));
-        }
+        restrict(ruleset).map_err(|error| (Stage::Isolate, error))?;
     }
     set_signal_mask(false);
+    Ok(())
+}
+
+/// Puts this thread under Landlock's rules.
+#[cfg(target_os = "linux")]
+fn restrict(ruleset: BorrowedFd<'_>) -> Result<(), rustix::io::Errno> {
+    rustix::thread::set_no_new_privs(true)?;
+    // SAFETY: the descriptor is a ruleset, and there are no flags.
+    let restricted = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_restrict_self,
+            std::os::fd::AsRawFd::as_raw_fd(&ruleset),
+            0,
+        )
+    };
+    match restricted {
+        0 => Ok(()),
+        _ => Err(rustix::io::Errno::from_raw_os_error(errno())),
+    }
+}
+
+/// Confines this process, which must have one thread, as a child is confined.
+///
+/// # Errors
+/// The kernel refuses the rules.
+pub(in crate::process) fn confine(
+    ruleset: Option<BorrowedFd<'_>>,
+    namespaces: Option<&Namespaces>,
+) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        if let Some(namespaces) = namespaces {
+            super::namespaces::enter(namespaces, libc::CLONE_NEWNET);
+        }
+        if let Some(ruleset) = ruleset {
+            restrict(ruleset)?;
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (ruleset, namespaces);
     Ok(())
 }
 

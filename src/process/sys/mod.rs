@@ -23,7 +23,7 @@ use rustix::process::Pid;
 mod child;
 mod namespaces;
 
-pub(super) use child::{Plan, Stack, spawn};
+pub(super) use child::{Plan, Stack, confine, spawn};
 pub(super) use namespaces::{Namespaces, try_namespaces};
 
 /// The signals that a terminal or a user sends to whole groups: the keeper and the reapers pass over them.
