@@ -143,6 +143,8 @@ pub enum Command {
     Shell(commands::shell::ShellArgs),
     /// Find or copy what a card made
     Artifact(commands::artifact::ArtifactArgs),
+    /// List the cards whose action is not that of another commit
+    Affected(commands::affected::AffectedArgs),
     /// Make a CI pipeline with a job for each card
     Ci(commands::ci::CiArgs),
     /// Pin the tools of all runners to files with hashes
@@ -276,6 +278,7 @@ impl Command {
             Command::Log(args) => commands::log::run(args, context),
             Command::Shell(args) => commands::shell::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
+            Command::Affected(args) => commands::affected::run(&args, context),
             Command::Ci(args) => commands::ci::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
             Command::Store(args) => commands::store::run_here(&args, context),
@@ -313,6 +316,7 @@ impl Command {
                 CheckFormat::Text | CheckFormat::Github => Format::Text,
             },
             Command::Plan(args) => args.format,
+            Command::Affected(args) => args.format,
             Command::Ci(args) => match &args.command {
                 CiCommand::Matrix(args) => args.format,
                 _ => Format::Text,

@@ -1,6 +1,7 @@
 //! The commands, one a file: its arguments, whose doc comments are its help,
 //! and what it does.
 
+pub mod affected;
 pub mod artifact;
 pub mod blocked;
 pub mod check;
@@ -18,6 +19,7 @@ pub mod lock;
 pub mod log;
 pub mod man;
 pub mod next;
+pub(crate) mod old_tree;
 pub mod plan;
 pub(crate) mod reproduce;
 pub mod require;

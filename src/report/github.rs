@@ -50,11 +50,20 @@ pub fn annotation(
     format!("::{}{properties}::{}", level.word(), value(message))
 }
 
-/// The lines before and after what a program printed.
+/// The lines before and after what a program printed, which is folded.
 pub fn group(name: &str) -> (String, String) {
+    let (begin, end) = quiet();
+    let begin = format!("::group::{}\n{begin}", value(name));
+    (begin, format!("{end}::endgroup::\n"))
+}
+
+/// The lines before and after text in which nothing is a command.
+pub fn quiet() -> (String, String) {
     let word = word();
-    let begin = format!("::group::{}\n::stop-commands::{word}\n", value(name));
-    (begin, format!("::{word}::\n::endgroup::\n"))
+    (
+        format!("::stop-commands::{word}\n"),
+        format!("::{word}::\n"),
+    )
 }
 
 /// A word that nobody can know before.

@@ -115,6 +115,13 @@ impl Report for GroupReport {
                 }
             }
         }
-        self.plain.finish(summary)
+        // What programs printed is shown here as well.
+        let (begin, end) = match self.log {
+            Log::Github => github::quiet(),
+            Log::Gitlab => Default::default(),
+        };
+        self.out.write_all(begin.as_bytes())?;
+        self.plain.finish(summary)?;
+        self.out.write_all(end.as_bytes())
     }
 }

@@ -8,6 +8,7 @@
 mod agreement;
 mod authentik;
 mod chain;
+mod ci;
 mod completions;
 mod corners;
 mod foreign;
