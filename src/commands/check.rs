@@ -47,6 +47,7 @@ pub fn run(args: CheckArgs, context: &Context) -> Result<Exit, Error> {
     let view = View::new(&selection);
     let mut findings = view.findings();
     findings.extend(runner_faults::find(&selection, &view, context));
+    findings = diagnostic::once(findings);
     diagnostic::sort(&mut findings);
     let out = &mut io::stdout().lock();
     let written = match args.format {

@@ -13,6 +13,7 @@ mod corners;
 mod diagnostics;
 mod foreign;
 mod foreign_corners;
+mod foreign_history;
 mod parameters;
 mod plan;
 mod process;
