@@ -1,9 +1,8 @@
 //! What `check` finds in runners, beyond what reading them shows.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::card::{Card, Source, Stem};
+use crate::card::{Card, Runner, Source, Stem};
 use crate::chain::State;
 use crate::cli::Context;
 use crate::diagnostic::{Diagnostic, Place, Severity};
@@ -75,10 +74,12 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
     let mut used: BTreeSet<String> = BTreeSet::new();
     let mut runners = Runners::new(&project.root, &project.runners_dir);
     for card in selection.deck.cards() {
+        if let Some(Runner::Named(name)) = &card.front.runner {
+            used.insert(name.text.clone());
+        }
         let Some(work) = view.work_of(&card.stem) else {
             continue;
         };
-        used.extend(work.runner.clone());
         let is_build = |stem: &Stem| view.kind_of(stem).is_none_or(|kind| kind == Kind::Build);
         findings.extend(uses_of(card, &selection.chain, is_build).err());
         let mut found = Vec::new();
@@ -123,29 +124,7 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
             _ => {}
         }
     }
-    told_once(findings)
-}
-
-/// Faults of a runner that several cards use, once each: as bad as it is for one
-/// of the cards.
-fn told_once(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let mut once: Vec<Diagnostic> = Vec::new();
-    let mut known: BTreeMap<_, usize> = BTreeMap::new();
-    for finding in findings {
-        let place = finding.places.first();
-        let place = place.map(|place| (place.path.clone(), place.line, place.column));
-        match known.entry((finding.code, finding.message.clone(), place)) {
-            Entry::Occupied(at) => {
-                let severity = &mut once[*at.get()].severity;
-                *severity = finding.severity.max(*severity);
-            }
-            Entry::Vacant(new) => {
-                new.insert(once.len());
-                once.push(finding);
-            }
-        }
-    }
-    once
+    findings
 }
 
 /// A decoder's message without the place, which is shown by itself.

@@ -72,7 +72,8 @@ impl<'a> View<'a> {
     pub(crate) fn findings(&self) -> Vec<Diagnostic> {
         let deck = self.selection.deck.findings();
         let chain = self.selection.chain.findings();
-        let mut all: Vec<Diagnostic> = deck.chain(chain).chain(&self.faults).cloned().collect();
+        let all = deck.chain(chain).chain(&self.faults).cloned();
+        let mut all = diagnostic::once(all.collect());
         diagnostic::sort(&mut all);
         all
     }

@@ -17,6 +17,7 @@ mod doctor;
 mod faults;
 mod foreign;
 mod foreign_corners;
+mod foreign_history;
 mod graph;
 mod parameters;
 mod plan;
