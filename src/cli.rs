@@ -1,10 +1,12 @@
 //! The command line: what can be asked for, and what all commands share.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::columns::Screen;
 use crate::commands::{self, check::CheckFormat, graph::GraphFormat};
 use crate::diagnostic::{Look, Paint};
 use crate::error::{Error, Exit};
@@ -100,11 +102,11 @@ pub enum Command {
     /// Say what holds the open cards up
     Blocked(commands::blocked::BlockedArgs),
     /// Choose one card to work on next
-    Next(commands::blocked::NextArgs),
+    Next(commands::next::NextArgs),
     /// Show a card: its text as written, and what is known of it
     Show(commands::show::ShowArgs),
     /// Say why a card is blocked, fresh or stale
-    Why(commands::show::WhyArgs),
+    Why(commands::why::WhyArgs),
     /// Draw the chain
     Graph(commands::graph::GraphArgs),
     /// Mark a card complete
@@ -129,7 +131,7 @@ pub enum Command {
     Schema(commands::schema::SchemaArgs),
     /// Print the manual page, or write all pages to a folder
     Man(commands::man::ManArgs),
-    /// Print a script that completes commands in a shell
+    /// Print a script that completes commands and cards in a shell
     Completions(commands::completions::CompletionsArgs),
     /// Check all cards and runners
     Check(commands::check::CheckArgs),
@@ -208,11 +210,37 @@ impl Context {
         Paint(self.color(io::stdout().is_terminal()))
     }
 
+    /// What standard output is written to.
+    pub fn screen(&self) -> Screen {
+        Screen {
+            columns: self.columns(io::stdout()),
+            paint: self.paint(),
+        }
+    }
+
+    /// How many columns a terminal has; `None` where it is none.
+    fn columns(&self, stream: impl IsTerminal + AsFd) -> Option<usize> {
+        if !stream.is_terminal() {
+            return None;
+        }
+        let size = rustix::termios::tcgetwinsize(stream);
+        let own = size.map_or(0, |size| usize::from(size.ws_col));
+        let told = self.user.value("COLUMNS");
+        // Some terminals do not know their size and say 0.
+        let told = told.and_then(|text| text.to_str()?.parse().ok());
+        Some(
+            [own, told.unwrap_or(0), 80]
+                .into_iter()
+                .find(|n| *n > 0)
+                .unwrap_or(80),
+        )
+    }
+
     /// How findings are drawn on standard error.
     pub fn look(&self) -> Look {
         Look {
             colour: self.color(io::stderr().is_terminal()),
-            ..Look::default()
+            width: self.columns(io::stderr()).unwrap_or(Look::default().width),
         }
     }
 }
@@ -229,9 +257,9 @@ impl Command {
             Command::List(args) => commands::list::run(args, context),
             Command::Ready(args) => commands::blocked::ready(args, context),
             Command::Blocked(args) => commands::blocked::blocked(args, context),
-            Command::Next(args) => commands::blocked::next(args, context),
+            Command::Next(args) => commands::next::next(args, context),
             Command::Show(args) => commands::show::show(args, context),
-            Command::Why(args) => commands::show::why(args, context),
+            Command::Why(args) => commands::why::why(args, context),
             Command::Graph(args) => commands::graph::run(args, context),
             Command::Complete(args) => commands::complete::complete(args, context),
             Command::Reopen(args) => commands::complete::reopen(args, context),
@@ -301,6 +329,9 @@ impl Command {
 
 /// Reads the command line, carries it out, and tells of an error.
 pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
+    if commands::completions::answer() {
+        return Exit::Done as u8;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -346,18 +377,8 @@ fn tell(error: &Error, json: bool, context: Option<&Context>) -> u8 {
 }
 
 fn tell_json(error: &Error) -> io::Result<()> {
-    let mut object = serde_json::json!({
-        "schemaVersion": crate::report::SCHEMA_VERSION,
-        "code": error.code(),
-        "message": error.to_string(),
-        "help": error.help(),
-        "command": null,
-    });
-    if let Error::Findings(findings) = error {
-        let all = findings.iter().map(crate::diagnostic::Diagnostic::json);
-        object["findings"] = all.collect();
-    }
-    writeln!(io::stdout(), "{object}")
+    let answer = serde_json::to_string(&crate::answer::Fault::from(error))?;
+    writeln!(io::stdout(), "{answer}")
 }
 
 fn tell_text(error: &Error, context: Option<&Context>) -> io::Result<()> {
@@ -373,4 +394,30 @@ fn tell_text(error: &Error, context: Option<&Context>) -> io::Result<()> {
         writeln!(err, "help: {}", error.help())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_of_commands_and_of_all_commands_have_different_names() {
+        // clap finds out only when such a command is called.
+        let cli = Cli::command();
+        cli.clone().debug_assert();
+        let globals: Vec<_> = cli
+            .get_arguments()
+            .map(|arg| arg.get_id().clone())
+            .collect();
+        let mut pending: Vec<_> = cli.get_subcommands().collect();
+        while let Some(command) = pending.pop() {
+            pending.extend(command.get_subcommands());
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                assert!(!globals.contains(id), "`{id}` of {}", command.get_name());
+            }
+        }
+    }
 }

@@ -7,11 +7,13 @@
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
+use schemars::JsonSchema;
 use serde::Serialize;
-use unicode_width::UnicodeWidthChar as _;
+
+use crate::columns::{columns, cut as first_columns, last as last_columns};
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing; never stops anything.
@@ -92,21 +94,6 @@ impl Diagnostic {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = help.into();
         self
-    }
-
-    /// Its form in JSON: `code`, `severity`, `message`, `path`, `line`,
-    /// `column` (null where it speaks of no file) and `help`.
-    pub fn json(&self) -> serde_json::Value {
-        let place = self.places.first();
-        serde_json::json!({
-            "code": self.code,
-            "severity": self.severity,
-            "message": self.message,
-            "path": place.map(|place| place.path.to_string_lossy()),
-            "line": place.map(|place| place.line),
-            "column": place.map(|place| place.column),
-            "help": self.help,
-        })
     }
 }
 
@@ -243,54 +230,10 @@ fn excerpt(place: &Place, width: usize) -> (String, (String, String)) {
     (text, (indent, "^".repeat(columns(&meant).max(1))))
 }
 
-/// How many columns a text takes on a terminal; a tab takes four here.
-pub fn columns(text: &str) -> usize {
-    text.chars().map(char_columns).sum()
-}
-
-fn char_columns(c: char) -> usize {
-    match c {
-        '\t' => 4,
-        c => c.width().unwrap_or(1),
-    }
-}
-
 /// The text with tabs as spaces and control characters made harmless.
 fn visible(text: &str) -> String {
     let text = text.replace('\t', "    ");
     text.replace(|c: char| c.is_control(), "\u{fffd}")
-}
-
-/// As much of the start of `text` as fits `width` columns, with `…` at the end
-/// where something was cut off.
-pub fn first_columns(text: &str, width: usize) -> String {
-    if columns(text) <= width {
-        return text.to_owned();
-    }
-    let mut used = 0;
-    let mut kept = String::new();
-    for c in text.chars() {
-        used += char_columns(c);
-        if used + 1 > width {
-            break;
-        }
-        kept.push(c);
-    }
-    kept.push('…');
-    kept
-}
-
-fn last_columns(text: &str, width: usize) -> String {
-    let mut used = 0;
-    let mut kept: Vec<char> = Vec::new();
-    for c in text.chars().rev() {
-        used += char_columns(c);
-        if used > width {
-            break;
-        }
-        kept.push(c);
-    }
-    kept.iter().rev().collect()
 }
 
 /// Wraps texts in a style, or leaves them as they are.

@@ -153,8 +153,10 @@ pub struct Wait {
     pub kind: WaitKind,
     /// In one line.
     pub message: String,
-    /// What to do: the card's steps, or the last lines of its probe.
+    /// The last lines of its probe, or what helps.
     pub lines: Vec<String>,
+    /// What a person does, as the card's text says.
+    pub steps: Vec<String>,
     /// The log, where there is one.
     pub log: Option<PathBuf>,
 }

@@ -2,15 +2,18 @@
 //! executable, cached dependency graph. `ARCHITECTURE.md` has the map.
 
 pub mod action;
+pub mod answer;
 pub mod card;
 pub mod chain;
 pub mod cli;
+pub mod columns;
 pub mod commands;
 pub mod diagnostic;
 pub mod digest;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod graph;
 pub mod plan;
 pub mod process;
 pub mod project;
@@ -18,6 +21,7 @@ pub mod reapi;
 pub mod report;
 pub mod runner;
 pub mod schedule;
+pub mod standing;
 pub mod store;
 pub mod trace;
 pub mod words;

@@ -1,7 +1,10 @@
 //! The project: where the cards, runners and settings are.
 //!
 //! The root is the nearest folder upward with a `mikado.yaml`, else with a
-//! folder `cards`. `mikado.yaml` is optional; `--cards` overrides what it says.
+//! folder `cards`. The search for `cards` ends at the border of the repository
+//! (a `.git`, which is a file in linked work trees and submodules): a folder of
+//! that name outside is somebody else's. Beyond it only a `mikado.yaml` counts.
+//! `mikado.yaml` is optional; `--cards` overrides what it says.
 
 use std::path::{Path, PathBuf};
 
@@ -184,15 +187,11 @@ impl Project {
     /// Where there are no cards, or `mikado.yaml` can't be read.
     pub fn find(here: &Path, cards: &[PathBuf]) -> Result<Project, Error> {
         let here = here.canonicalize().map_err(Error::disk("find", here))?;
-        let upward = |name: &str| here.ancestors().find(|dir| dir.join(name).exists());
-        let cards_above = || here.ancestors().find(|dir| dir.join("cards").is_dir());
-        let root = match upward(CONFIG).or_else(cards_above) {
+        let border = here.ancestors().find(|dir| dir.join(".git").exists());
+        let root = match root_above(&here, border) {
             Some(root) => root.to_owned(),
-            None if cards.is_empty() => return Err(no_cards(&here)),
-            None => match upward(".git") {
-                Some(top) => top.to_owned(),
-                None => here.clone(),
-            },
+            None if cards.is_empty() => return Err(no_cards(&here, border)),
+            None => border.unwrap_or(&here).to_owned(),
         };
         let config = read_config(&root)?;
         let card_dirs = match cards {
@@ -218,6 +217,18 @@ impl Project {
             root,
         })
     }
+}
+
+/// The root of the project around `here`, in a repository that begins at
+/// `border`.
+fn root_above<'a>(here: &'a Path, border: Option<&Path>) -> Option<&'a Path> {
+    let is_inside = |dir: &&Path| border.is_none_or(|border| dir.starts_with(border));
+    let inside = || here.ancestors().take_while(is_inside);
+    let has_config = |dir: &&Path| dir.join(CONFIG).exists();
+    inside()
+        .find(has_config)
+        .or_else(|| inside().find(|dir| dir.join("cards").is_dir()))
+        .or_else(|| here.ancestors().find(has_config))
 }
 
 fn read_config(root: &Path) -> Result<Config, Error> {
@@ -277,13 +288,21 @@ fn without_with(text: &str) -> (String, bool) {
 }
 
 /// What to say where no cards are set up: a bounded look says where some are.
-fn no_cards(here: &Path) -> Error {
+fn no_cards(here: &Path, border: Option<&Path>) -> Error {
     let seen = folders_with_cards(here);
+    let outside = border.and_then(|border| {
+        let mut above = border.ancestors().skip(1);
+        above.find(|dir| dir.join("cards").is_dir())
+    });
     let message = format!(
         "no cards here: `{}` has neither `mikado.yaml` nor `cards/`",
         here.display()
     );
     let help = match seen.as_slice() {
+        [] if outside.is_some() => format!(
+            "`cards/` in `{}` is outside of this repository: `-C {0}` acts there; `mikado init` makes a folder of cards here",
+            outside.unwrap_or(here).display()
+        ),
         [] => "`mikado init` makes a folder of cards; `-C DIR` acts elsewhere".to_owned(),
         [first, ..] => {
             let first = first.display();
@@ -335,6 +354,39 @@ fn folders_with_cards(here: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn search_for_cards_ends_at_the_border_of_a_repository() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let at = |path: &str| folder.path().join(path);
+        for path in ["cards", "main/.git", "main/sub/deep", "tree/deep"] {
+            std::fs::create_dir_all(at(path))?;
+        }
+        // A submodule and a linked work tree have a file there.
+        std::fs::write(at("main/sub/.git"), "gitdir: ../.git/modules/sub\n")?;
+        std::fs::write(at("tree/.git"), "gitdir: ../main/.git/worktrees/tree\n")?;
+        let root = |path: &str| {
+            let here = at(path);
+            let border = here.ancestors().find(|dir| dir.join(".git").exists());
+            let root = root_above(&here, border)?;
+            Some(root.strip_prefix(folder.path()).ok()?.to_owned())
+        };
+        let found = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(root(""), found(""));
+        for path in ["main", "main/sub/deep", "tree/deep"] {
+            assert_eq!(root(path), None, "{path}");
+        }
+        std::fs::create_dir(at("main/cards"))?;
+        assert_eq!(root("main"), found("main"));
+        assert_eq!(root("main/sub/deep"), None);
+        // What is plainly meant counts from outside, but the own cards come first.
+        std::fs::write(at("mikado.yaml"), "")?;
+        assert_eq!(root("main/sub/deep"), found(""));
+        assert_eq!(root("main"), found("main"));
+        std::fs::write(at("main/sub/mikado.yaml"), "")?;
+        assert_eq!(root("main/sub/deep"), found("main/sub"));
+        Ok(())
+    }
 
     #[test]
     fn parameters_of_the_project_keep_their_text() {

@@ -21,19 +21,13 @@ use crate::runner::git::{GitSources, Reach};
 use crate::runner::host::{HostTool, HostTools};
 use crate::runner::inputs::Fault;
 use crate::runner::listing::Lister;
-use crate::runner::lock::ToolLock;
+use crate::runner::lock::{TOOL_LOCK, ToolLock};
 use crate::runner::platform::Platform;
 use crate::runner::provision::{Provisioner, ToolProgress};
-use crate::runner::sources::{Override, Sources};
-use crate::runner::tools::{Declared, ToolError, ToolSpec};
+use crate::runner::sources::{Override, SOURCES, Sources};
+use crate::runner::tools::{Declared, ToolError, ToolFault, ToolSpec};
 use crate::store::{Local, Store};
 use crate::trace::Trace;
-
-/// The name of the lock of tools in the folder of runners.
-pub const TOOL_LOCK: &str = "tools.lock.yaml";
-
-/// The name of the list of sources in the folder of runners.
-pub const SOURCES: &str = "sources.yaml";
 
 /// What the command line says about the world.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +40,7 @@ pub struct Setting {
     pub refresh: bool,
     /// `--tools path`: take every tool from PATH.
     pub tools_from_path: bool,
-    /// Whether nothing may be downloaded.
+    /// Whether nothing may be downloaded, and no tool of the machine asked.
     pub offline: bool,
 }
 
@@ -121,6 +115,10 @@ impl Workspace {
         let mut hidden = project.card_dirs.clone();
         hidden.push(runners.clone());
         let hosts = HostTools::new(user.clone(), &project.root, store.folder());
+        let hosts = match setting.offline {
+            true => hosts.without_asking(),
+            false => hosts,
+        };
         let reach = match (setting.offline, setting.refresh) {
             (true, _) => Reach::Store,
             (false, true) => Reach::Refresh,
@@ -131,7 +129,7 @@ impl Workspace {
             trace: Trace::open(&local.folder().join("trace")),
             lister: Lister::new(hidden),
             script_lister: Lister::default(),
-            machine: Machine::this(),
+            machine: this_machine(),
             kernel_isolates: crate::process::Kernel::landlock().landlock > 0,
             host_name: host_name.nodename().to_string_lossy().into_owned(),
             store: Arc::new(store),
@@ -197,8 +195,12 @@ impl Workspace {
         // A tool that PATH does not have, not in that version, or only as a shim
         // that reads the user's home folder, is provisioned.
         let is_shim = |tool: &HostTool| tool.program.components().any(|c| c.as_os_str() == "shims");
-        if self.tools_from_path && self.hosts.find(declared).is_ok_and(|tool| !is_shim(&tool)) {
-            return Ok(None);
+        if self.tools_from_path {
+            match self.hosts.find(declared) {
+                Ok(tool) if !is_shim(&tool) => return Ok(None),
+                Err(error) if matches!(*error.fault, ToolFault::NotAsked) => return Err(error),
+                _ => {}
+            }
         }
         let Some(platform) = Platform::current() else {
             return Ok(None);
@@ -304,10 +306,34 @@ impl Workspace {
         env.insert("CARD".into(), card.stem.as_str().into());
         env.into_iter().collect()
     }
+}
 
-    /// The name of this platform, as in `platform:` of a runner.
-    pub fn platform_name(&self) -> String {
-        format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
+/// The name of this platform, as in `platform:` of a runner.
+pub fn platform_name() -> String {
+    format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
+}
+
+/// What keys say of this machine.
+fn this_machine() -> Machine {
+    let isa = match std::env::consts::ARCH {
+        "x86_64" => "x86-64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let os = match std::env::consts::OS {
+        "linux" => "Linux",
+        "macos" => "MacOS",
+        other => other,
+    };
+    let libc = match std::env::consts::OS {
+        "macos" => "system",
+        _ if Path::new("/etc/alpine-release").exists() => "musl",
+        _ => "gnu",
+    };
+    Machine {
+        os: os.into(),
+        isa: isa.into(),
+        libc: libc.into(),
     }
 }
 

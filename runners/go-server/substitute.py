@@ -11,7 +11,10 @@ def times(number):
 
 faults = []
 for wanted in json.loads(os.environ["WITH"])["substitute"]:
-    path, old, expected = pathlib.Path(wanted["file"]), wanted["from"], wanted.get("count", 1)
+    if not isinstance(wanted, dict) or not {"file", "from", "to"} <= wanted.keys():
+        faults.append(f"substitute: `{wanted}` is not {{file, from, to, count}}")
+        continue
+    path, old, expected = pathlib.Path(wanted["file"]), str(wanted["from"]), int(wanted.get("count", 1))
     try:
         # newline="" keeps the file's own line endings.
         with path.open(encoding="utf-8", newline="") as file:
@@ -24,7 +27,7 @@ for wanted in json.loads(os.environ["WITH"])["substitute"]:
         faults.append(f"{path}: `{old}` was expected {times(expected)} and found {times(found)}")
         continue
     with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(text.replace(old, wanted["to"]))
+        file.write(text.replace(old, str(wanted["to"])))
     print(f"{path}: `{old}` -> `{wanted['to']}` ({found})")
 if faults:
     sys.exit("\n".join(faults))

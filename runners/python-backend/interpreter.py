@@ -1,11 +1,13 @@
 """Says plainly when the Python at hand is not the one that the application needs, before anything is fetched or built.
 
-Where only files are laid out (import-check is not `run`), the Python to install for (`python`) is asked instead.
+The Python to install for (`python`) is asked where it is given. To import what was laid out (import-check is `run`) it has to
+be at hand as well.
 """
 import json
 import os
 import pathlib
 import re
+import shutil
 import sys
 import tomllib
 
@@ -32,8 +34,16 @@ project = tomllib.loads(pathlib.Path("pyproject.toml").read_text("utf-8"))["proj
 wanted = project.get("requires-python", ">=3")
 found = sys.version_info[:3]
 target = str(parameters["python"])
-if target and parameters["import-check"] != "run":
+if target:
+    if not re.fullmatch(r"\d+(\.\d+)+", target):
+        sys.exit(f"`python` is a version such as 3.14, not `{target}`")
     found = tuple(int(part) for part in target.split("."))
+    at_hand = found[:2] == sys.version_info[:2] or shutil.which(f"python{found[0]}.{found[1]}")
+    if parameters["import-check"] == "run" and not at_hand:
+        sys.exit(
+            f"Python {target} is to be installed for, and {'.'.join(map(str, sys.version_info[:2]))} is at hand, which can't import it\n"
+            f"either put Python {target} first on PATH, or lay the files out without running them: --with import-check=none"
+        )
 shown = ".".join(str(part) for part in found[:2])
 if not all(fits(found, clause) for clause in wanted.split(",")):
     needed = re.sub(r"^==(.*)\.\*$", r"\1", wanted)

@@ -37,7 +37,10 @@ lock = next((path for path in map(pathlib.Path, parameters["lock"]) if path.exis
 if lock is None:
     sys.exit(f"no lock of the dependencies: none of {', '.join(parameters['lock'])} is there")
 left_out = {name(text) for text in parameters["without"]}
-locked = {text: asked for text, asked in requirements(exported(lock)).items() if name(text) not in left_out}
+listed_there = requirements(exported(lock))
+if unknown := left_out - {name(text) for text in listed_there}:
+    sys.exit(f"`without` names {', '.join(f'`{text}`' for text in sorted(unknown))}, which {lock} does not have")
+locked = {text: asked for text, asked in listed_there.items() if name(text) not in left_out}
 listed, details = (pathlib.Path(os.environ["TMPDIR"], name) for name in ("requirements.txt", "pip.log"))
 listed.write_text("\n".join([*locked, *parameters["requirements"]]) + "\n", "utf-8")
 # The list is closed, so nothing is resolved; sources are refused, since building one would run its code.

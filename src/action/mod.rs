@@ -143,32 +143,6 @@ pub struct Machine {
     pub libc: String,
 }
 
-impl Machine {
-    /// The machine that this program was built for.
-    pub fn this() -> Machine {
-        let isa = match std::env::consts::ARCH {
-            "x86_64" => "x86-64",
-            "aarch64" => "arm64",
-            other => other,
-        };
-        let os = match std::env::consts::OS {
-            "linux" => "Linux",
-            "macos" => "MacOS",
-            other => other,
-        };
-        let libc = match std::env::consts::OS {
-            "macos" => "system",
-            _ if std::path::Path::new("/etc/alpine-release").exists() => "musl",
-            _ => "gnu",
-        };
-        Machine {
-            os: os.into(),
-            isa: isa.into(),
-            libc: libc.into(),
-        }
-    }
-}
-
 fn platform(machine: &Machine, host_tools: &[(String, String)], fixed_root: bool) -> Platform {
     let property = |name: &str, value: &str| Property {
         name: name.to_owned(),

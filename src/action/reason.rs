@@ -396,7 +396,11 @@ mod tests {
     use std::collections::HashMap;
 
     fn reasons(from: Description, to: Description) -> Vec<String> {
-        let machine = Machine::this();
+        let machine = Machine {
+            os: "Linux".into(),
+            isa: "x86-64".into(),
+            libc: "gnu".into(),
+        };
         let from = Action::new(from, &machine).unwrap();
         let to = Action::new(to, &machine).unwrap();
         let all: HashMap<Digest, Vec<u8>> = from.blobs.iter().chain(&to.blobs).cloned().collect();

@@ -181,23 +181,29 @@ fn list_item(node: Node<'_>, line: u32) -> Option<Item> {
     (!text.is_empty()).then_some(Item { text, ticked, line })
 }
 
-/// The words of a node on one line; code keeps its backticks, and a wiki link
-/// its brackets.
+/// The words of a node on one line. Code keeps its backticks, and links are as
+/// they are written: who acts on the text needs their targets.
 fn plain(node: Node<'_>) -> String {
-    let mut text = String::new();
-    for inner in node.descendants() {
-        match &inner.data.borrow().value {
-            NodeValue::Text(words) => text += words,
-            NodeValue::Code(code) => {
-                text.push('`');
-                text += &code.literal;
-                text.push('`');
-            }
-            NodeValue::SoftBreak | NodeValue::LineBreak => text.push(' '),
-            _ => {}
-        }
-    }
+    let text = words(node);
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn words(node: Node<'_>) -> String {
+    let inner = |node: Node<'_>| node.children().map(words).collect::<String>();
+    match &node.data.borrow().value {
+        NodeValue::Text(words) => words.to_string(),
+        NodeValue::Code(code) => format!("`{}`", code.literal),
+        NodeValue::SoftBreak | NodeValue::LineBreak => " ".to_owned(),
+        NodeValue::WikiLink(link) => match inner(node) {
+            title if title == link.url => format!("[[{title}]]"),
+            title => format!("[[{}|{title}]]", link.url),
+        },
+        NodeValue::Link(link) => match inner(node) {
+            title if title == link.url => title,
+            title => format!("[{title}]({})", link.url),
+        },
+        _ => inner(node),
+    }
 }
 
 #[cfg(test)]
@@ -251,7 +257,7 @@ not run
         let body = Body::parse(CARD, 10, &Headings::default());
         assert_eq!(
             body.summary.as_deref(),
-            Some("The first paragraph of the card.")
+            Some("The first paragraph of [[client|the card]].")
         );
         let items = |items: &[Item]| -> Vec<(String, Option<bool>, u32)> {
             let items = items.iter();
@@ -263,7 +269,7 @@ not run
             items(&body.steps),
             [
                 ("Run `go build`. More of it.".to_owned(), None, 17),
-                ("Link".to_owned(), None, 21),
+                ("[Link](x)".to_owned(), None, 21),
                 ("open".to_owned(), Some(false), 25),
                 ("done".to_owned(), Some(true), 26),
             ]

@@ -103,6 +103,8 @@ impl Chain {
             .collect();
         knots.sort();
         for knot in knots {
+            self.cyclic
+                .extend(knot.iter().map(|node| self.graph[*node].clone()));
             let cycle = self.cycle_in(&knot);
             let stems: Vec<&Stem> = cycle.iter().map(|node| &self.graph[*node]).collect();
             let message = format!(

@@ -4,6 +4,7 @@
 //! and orders as well. Nothing here recurses and nothing is quadratic: chains
 //! of thousands of cards are real. Pure: no disk, no printing.
 
+mod blockers;
 mod findings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::card::deck::Named;
@@ -19,7 +21,7 @@ use crate::diagnostic::Diagnostic;
 use crate::words;
 
 /// The state of a card in its plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// It is done.
@@ -31,6 +33,18 @@ pub enum State {
     Blocked,
     /// Its file can't be read as a card, or several files have its stem.
     Unreadable,
+}
+
+impl State {
+    /// Its word, as in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Complete => "complete",
+            State::Ready => "ready",
+            State::Blocked => "blocked",
+            State::Unreadable => "unreadable",
+        }
+    }
 }
 
 /// An edge: the source requires, or uses, the target.
@@ -52,6 +66,8 @@ pub struct Chain {
     unknown: BTreeMap<Stem, Vec<String>>,
     findings: Vec<Diagnostic>,
     names: BTreeMap<String, Stem>,
+    /// The cards that lie in a cycle.
+    cyclic: BTreeSet<Stem>,
 }
 
 impl Chain {
@@ -65,6 +81,7 @@ impl Chain {
             unknown: BTreeMap::new(),
             findings: Vec::new(),
             names: BTreeMap::new(),
+            cyclic: BTreeSet::new(),
         };
         for stem in deck.stems() {
             let node = chain.graph.add_node(stem.clone());
@@ -144,6 +161,19 @@ impl Chain {
         let all: BTreeSet<Stem> = edges
             .filter(|edge| !edge.weight().uses)
             .map(|edge| self.graph[edge.source()].clone())
+            .collect();
+        all.into_iter().collect()
+    }
+
+    /// The cards whose artifacts `stem` uses, sorted.
+    pub fn uses(&self, stem: &Stem) -> Vec<Stem> {
+        let Some(node) = self.nodes.get(stem) else {
+            return Vec::new();
+        };
+        let edges = self.graph.edges(*node);
+        let all: BTreeSet<Stem> = edges
+            .filter(|edge| edge.weight().uses)
+            .map(|edge| self.graph[edge.target()].clone())
             .collect();
         all.into_iter().collect()
     }

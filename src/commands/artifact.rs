@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use crate::cli::Context;
 use crate::engine::store_error;
 use crate::error::{Error, Exit};
+use crate::store::StoreError;
 
 use super::selection::{Selection, SelectionArgs};
 
@@ -71,7 +72,13 @@ pub fn run(args: ArtifactArgs, context: &Context) -> Result<Exit, Error> {
         ArtifactCommand::Export { output, force, .. } => {
             let output = context.here.join(output);
             let exported = workspace.store.export(&digest, &output, *force);
-            exported.map_err(|e| store_error(&e))?;
+            exported.map_err(|error| match error {
+                // What stands there is the user's, and no fault of the store.
+                StoreError::NotEmpty { .. } | StoreError::Precious { .. } => {
+                    Error::usage(error.to_string(), error.help())
+                }
+                error => store_error(&error),
+            })?;
             format!("{stem}: {} copied to {}", digest.short(), output.display())
         }
     };

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
 
+use crate::answer::{Audited, DeedWord, SCHEMA_VERSION, UndeclaredObject};
 use crate::card::Stem;
 use crate::cli::{Context, Format};
 use crate::engine::audit::Audit;
@@ -15,7 +15,6 @@ use crate::engine::undeclared::{Remedy, Undeclared};
 use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::process::Deed;
-use crate::report::SCHEMA_VERSION;
 use crate::runner::definition::Kind;
 use crate::words::count;
 
@@ -234,36 +233,35 @@ fn yaml(text: &str) -> String {
 }
 
 fn as_json(stem: &Stem, audit: &Audit) -> String {
-    let one = |one: &Undeclared| {
-        let advice = match &one.remedy {
+    let one = |one: &Undeclared| UndeclaredObject {
+        deed: match one.deed {
+            Deed::Read | Deed::List => DeedWord::Read,
+            Deed::Execute => DeedWord::Execute,
+            Deed::Write => DeedWord::Write,
+            Deed::Talk => DeedWord::Talk,
+            Deed::Connect => DeedWord::Connect,
+            Deed::Listen => DeedWord::Listen,
+        },
+        place: one.place.to_string_lossy().into_owned(),
+        files: one.files,
+        add: lines(std::slice::from_ref(one)),
+        requires: uses(std::slice::from_ref(one)),
+        advice: match &one.remedy {
             Remedy::Advice(words) => Some(words.clone()),
             _ => None,
-        };
-        json!({
-            "deed": match one.deed {
-                Deed::Read | Deed::List => "read",
-                Deed::Execute => "execute",
-                Deed::Write => "write",
-                Deed::Talk => "talk",
-                Deed::Connect => "connect",
-                Deed::Listen => "listen",
-            },
-            "place": one.place.to_string_lossy(),
-            "files": one.files,
-            "add": lines(std::slice::from_ref(one)),
-            "requires": uses(std::slice::from_ref(one)),
-            "advice": advice,
-        })
+        },
     };
-    let undeclared: Vec<_> = audit.undeclared.iter().map(one).collect();
-    let object = json!({
-        "schemaVersion": SCHEMA_VERSION,
-        "stem": stem,
-        "failed": audit.failure.as_ref().map(|failure| failure.message.clone()),
-        "undeclared": undeclared,
-        "add": lines(&audit.undeclared),
-        "requires": uses(&audit.undeclared),
-        "log": audit.log.to_string_lossy(),
-    });
-    format!("{object}\n")
+    let object = Audited {
+        schema_version: SCHEMA_VERSION,
+        stem: stem.clone(),
+        failed: audit
+            .failure
+            .as_ref()
+            .map(|failure| failure.message.clone()),
+        undeclared: audit.undeclared.iter().map(one).collect(),
+        add: lines(&audit.undeclared),
+        requires: uses(&audit.undeclared),
+        log: audit.log.clone(),
+    };
+    format!("{}\n", serde_json::to_string(&object).unwrap_or_default())
 }

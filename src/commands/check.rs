@@ -3,17 +3,17 @@
 use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
 
+use crate::answer::FindingList;
 use crate::cli::Context;
 use crate::diagnostic::{self, Diagnostic, Look, Severity};
 use crate::error::{Error, Exit};
-use crate::report::SCHEMA_VERSION;
 use crate::words::count;
 
-use super::list::View;
 use super::runner_faults;
 use super::selection::{Selection, SelectionArgs};
+use super::view::View;
+use super::write_json;
 
 /// Check all cards and runners
 ///
@@ -57,11 +57,7 @@ pub fn run(args: CheckArgs, context: &Context) -> Result<Exit, Error> {
             };
             text(out, &findings, selection.deck.cards().len(), look)
         }
-        CheckFormat::Json => {
-            let all: Vec<_> = findings.iter().map(Diagnostic::json).collect();
-            let object = json!({"schemaVersion": SCHEMA_VERSION, "findings": all});
-            writeln!(out, "{object}")
-        }
+        CheckFormat::Json => write_json(out, &FindingList::new(&findings)),
         CheckFormat::Github => github(out, &findings),
     };
     written.map_err(Error::disk("write to", "standard output"))?;

@@ -11,9 +11,9 @@ use crate::runner::definition::Kind;
 use crate::store::{CardRun, Local};
 use crate::words::list;
 
-use super::list::View;
 use super::say;
 use super::selection::{Selection, SelectionArgs};
+use super::view::View;
 
 /// Mark a card complete
 ///

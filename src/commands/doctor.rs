@@ -10,14 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use serde::Serialize;
-use serde_json::json;
 
+use crate::answer::{Condition, Diagnosis, Health, SCHEMA_VERSION};
 use crate::cli::{Context, Format};
 use crate::error::{Error, Exit};
 use crate::process::Kernel;
 use crate::project::Project;
-use crate::report::SCHEMA_VERSION;
 use crate::runner::tools::{Declared, ToolSpec};
 use crate::runner::units::show_size;
 use crate::store::Store;
@@ -37,38 +35,13 @@ pub struct DoctorArgs {
     pub format: Format,
 }
 
-/// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-enum Health {
-    /// As it should be.
-    Ok,
-    /// It works; something is to be known.
-    Note,
-    /// It is not there, and something will not work.
-    Missing,
-    /// Nothing works without it.
-    Broken,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, Serialize)]
-struct Finding {
-    name: String,
-    health: Health,
-    /// How it is.
-    says: String,
-    /// What to do; may be empty.
-    help: String,
-}
-
-fn finding(
+fn condition(
     name: &str,
     health: Health,
     says: impl Into<String>,
     help: impl Into<String>,
-) -> Finding {
-    Finding {
+) -> Condition {
+    Condition {
         name: name.to_owned(),
         health,
         says: says.into(),
@@ -82,26 +55,26 @@ fn finding(
 ///
 /// Where the output can't be written.
 pub fn run(args: DoctorArgs, context: &Context) -> Result<Exit, Error> {
-    let mut findings = vec![version()];
-    findings.extend(kernel());
-    findings.extend(machine());
-    findings.extend(["bash", "git", "python3"].map(|name| program(name, context)));
-    findings.extend(project(context));
+    let mut conditions = vec![version()];
+    conditions.extend(kernel());
+    conditions.extend(machine());
+    conditions.extend(["bash", "git", "python3"].map(|name| program(name, context)));
+    conditions.extend(project(context));
     let out = &mut io::stdout().lock();
     let written = match args.format {
         Format::Json => {
-            let uncovered = UNCOVERED;
-            let object = json!({
-                "schemaVersion": SCHEMA_VERSION,
-                "findings": findings,
-                "notIsolated": uncovered,
-            });
-            writeln!(out, "{object}")
+            let object = Diagnosis {
+                schema_version: SCHEMA_VERSION,
+                looked_at: conditions.clone(),
+                not_isolated: UNCOVERED.map(str::to_owned).to_vec(),
+            };
+            let text = serde_json::to_string(&object).unwrap_or_default();
+            writeln!(out, "{text}")
         }
-        Format::Text => text(out, &findings, context),
+        Format::Text => text(out, &conditions, context),
     };
     written.map_err(Error::disk("write to", "standard output"))?;
-    let broken = findings.iter().any(|one| one.health == Health::Broken);
+    let broken = conditions.iter().any(|one| one.health == Health::Broken);
     Ok(if broken { Exit::Disk } else { Exit::Done })
 }
 
@@ -113,10 +86,10 @@ const UNCOVERED: [&str; 4] = [
     "commands and probes: they are yours, and see what you see",
 ];
 
-fn text(out: &mut dyn Write, findings: &[Finding], context: &Context) -> io::Result<()> {
+fn text(out: &mut dyn Write, conditions: &[Condition], context: &Context) -> io::Result<()> {
     use anstyle::{AnsiColor, Style};
     let paint = context.paint();
-    for one in findings {
+    for one in conditions {
         let (word, colour) = match one.health {
             Health::Ok => ("ok", AnsiColor::Green),
             Health::Note => ("note", AnsiColor::Cyan),
@@ -137,13 +110,13 @@ fn text(out: &mut dyn Write, findings: &[Finding], context: &Context) -> io::Res
     Ok(())
 }
 
-fn version() -> Finding {
+fn version() -> Condition {
     let program = std::env::current_exe().unwrap_or_default();
     let says = format!("{}, {}", env!("CARGO_PKG_VERSION"), program.display());
-    finding("mikado", Health::Ok, says, "")
+    condition("mikado", Health::Ok, says, "")
 }
 
-fn kernel() -> Vec<Finding> {
+fn kernel() -> Vec<Condition> {
     let name = rustix::system::uname();
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     let release = format!(
@@ -152,19 +125,19 @@ fn kernel() -> Vec<Finding> {
         text(name.release()),
         text(name.machine())
     );
-    let mut findings = vec![finding("kernel", Health::Ok, release, "")];
+    let mut conditions = vec![condition("kernel", Health::Ok, release, "")];
     let probed = Kernel::probe();
     let kernel = probed.unwrap_or_else(|_| Kernel::landlock());
     let gaps = kernel.gaps();
-    findings.push(match (kernel.landlock, gaps.is_empty()) {
-        (0, _) => finding(
+    conditions.push(match (kernel.landlock, gaps.is_empty()) {
+        (0, _) => condition(
             "landlock",
             Health::Missing,
             "this kernel has none: builds run unconfined",
             "use Linux 5.13 or newer, with `landlock` in /sys/kernel/security/lsm",
         ),
-        (version, true) => finding("landlock", Health::Ok, format!("version {version}"), ""),
-        (version, false) => finding(
+        (version, true) => condition("landlock", Health::Ok, format!("version {version}"), ""),
+        (version, false) => condition(
             "landlock",
             Health::Note,
             format!(
@@ -183,9 +156,9 @@ fn kernel() -> Vec<Finding> {
         let all = spaces.iter().filter(|(_, there)| *there == wanted);
         all.map(|(name, _)| *name).collect()
     };
-    findings.push(match named(false).as_slice() {
-        [] => finding("namespaces", Health::Ok, plain_list(&named(true)), ""),
-        missing => finding(
+    conditions.push(match named(false).as_slice() {
+        [] => condition("namespaces", Health::Ok, plain_list(&named(true)), ""),
+        missing => condition(
             "namespaces",
             Health::Note,
             format!("not granted: {}", plain_list(missing)),
@@ -195,33 +168,33 @@ fn kernel() -> Vec<Finding> {
     let actions = fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail");
     let watches =
         actions.is_ok_and(|actions| actions.split_whitespace().any(|a| a == "user_notif"));
-    findings.push(match watches {
-        true => finding("seccomp", Health::Ok, "system calls can be watched", ""),
-        false => finding(
+    conditions.push(match watches {
+        true => condition("seccomp", Health::Ok, "system calls can be watched", ""),
+        false => condition(
             "seccomp",
             Health::Missing,
             "system calls can't be watched: `mikado audit` does not work",
             "use Linux 5.5 or newer",
         ),
     });
-    findings
+    conditions
 }
 
-fn machine() -> Vec<Finding> {
+fn machine() -> Vec<Condition> {
     #[cfg(target_arch = "x86_64")]
     let hashes = std::arch::is_x86_feature_detected!("sha");
     #[cfg(target_arch = "aarch64")]
     let hashes = std::arch::is_aarch64_feature_detected!("sha2");
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let hashes = false;
-    let mut findings = vec![match hashes {
-        true => finding(
+    let mut conditions = vec![match hashes {
+        true => condition(
             "sha-256",
             Health::Ok,
             "by the processor's own instructions",
             "",
         ),
-        false => finding(
+        false => condition(
             "sha-256",
             Health::Note,
             "this processor has no instructions for it: large inputs are hashed slowly",
@@ -229,33 +202,33 @@ fn machine() -> Vec<Finding> {
         ),
     }];
     let says = words::count(processors(), "job");
-    findings.push(finding(
+    conditions.push(condition(
         "processors",
         Health::Ok,
         format!("{says} at once"),
         "",
     ));
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    findings.push(match limit {
-        Some(limit) if limit < 256 => finding(
+    conditions.push(match limit {
+        Some(limit) if limit < 256 => condition(
             "open files",
             Health::Note,
             format!("a process may have {limit}"),
             "raise it before large runs: ulimit -n 1024",
         ),
-        Some(limit) => finding(
+        Some(limit) => condition(
             "open files",
             Health::Ok,
             format!("a process may have {limit}"),
             "",
         ),
-        None => finding("open files", Health::Ok, "no limit", ""),
+        None => condition("open files", Health::Ok, "no limit", ""),
     });
-    findings
+    conditions
 }
 
 /// A program that steps and `mikado` itself want.
-fn program(name: &str, context: &Context) -> Finding {
+fn program(name: &str, context: &Context) -> Condition {
     let help = match name {
         "bash" => "install it: every step is run by bash",
         "git" => "install it for sources that are git repositories",
@@ -266,7 +239,7 @@ fn program(name: &str, context: &Context) -> Finding {
         .map(|folder| folder.join(name))
         .find(|path| path.is_file());
     let Some(path) = found else {
-        return finding(name, Health::Missing, "not on PATH", help);
+        return condition(name, Health::Missing, "not on PATH", help);
     };
     let output = Command::new(&path)
         .arg("--version")
@@ -280,8 +253,8 @@ fn program(name: &str, context: &Context) -> Finding {
         text.lines().next().map(str::to_owned)
     });
     match says {
-        Some(says) => finding(name, Health::Ok, format!("{says}, {}", path.display()), ""),
-        None => finding(
+        Some(says) => condition(name, Health::Ok, format!("{says}, {}", path.display()), ""),
+        None => condition(
             name,
             Health::Missing,
             format!("{} does not say its version", path.display()),
@@ -290,12 +263,12 @@ fn program(name: &str, context: &Context) -> Finding {
     }
 }
 
-fn project(context: &Context) -> Vec<Finding> {
+fn project(context: &Context) -> Vec<Condition> {
     let project = match Project::find(&context.here, &context.global.cards) {
         Ok(project) => project,
         Err(error) => {
             let help = error.help().to_owned();
-            return vec![finding("cards", Health::Note, error.to_string(), help)];
+            return vec![condition("cards", Health::Note, error.to_string(), help)];
         }
     };
     let setting = Setting {
@@ -309,21 +282,21 @@ fn project(context: &Context) -> Vec<Finding> {
         Ok(_) => {
             let says = format!("`{}` can't be written", folder.display());
             let help = "give it to your user, or put the store elsewhere with `--store DIR`";
-            return vec![finding("store", Health::Broken, says, help)];
+            return vec![condition("store", Health::Broken, says, help)];
         }
         Err(error) => {
             let help = error.help().to_owned();
-            return vec![finding("store", Health::Broken, error.to_string(), help)];
+            return vec![condition("store", Health::Broken, error.to_string(), help)];
         }
     };
-    let mut findings = store_findings(&store, &project);
-    findings.extend(tools(context));
-    findings
+    let mut conditions = store_conditions(&store, &project);
+    conditions.extend(tools(context));
+    conditions
 }
 
-fn store_findings(store: &Store, project: &Project) -> Vec<Finding> {
+fn store_conditions(store: &Store, project: &Project) -> Vec<Condition> {
     let folder = store.folder();
-    let mut findings = vec![finding(
+    let mut conditions = vec![condition(
         "store",
         Health::Ok,
         folder.display().to_string(),
@@ -331,7 +304,7 @@ fn store_findings(store: &Store, project: &Project) -> Vec<Finding> {
     )];
     let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
     if device(folder) != device(&project.root) {
-        findings.push(finding(
+        conditions.push(condition(
             "file systems",
             Health::Note,
             "the store lies on another file system than the work tree: inputs are copied across",
@@ -346,34 +319,34 @@ fn store_findings(store: &Store, project: &Project) -> Vec<Finding> {
             show_size(free),
             show_size(limits.max_size)
         );
-        findings.push(match free {
-            free if free < 1 << 30 => finding(
+        conditions.push(match free {
+            free if free < 1 << 30 => condition(
                 "disk",
                 Health::Note,
                 says,
                 "free some space, or set a smaller `store.max-size` in mikado.yaml and run `mikado store gc`",
             ),
-            _ => finding("disk", Health::Ok, says, ""),
+            _ => condition("disk", Health::Ok, says, ""),
         });
     }
     let tried = store.scratch_folder().map_err(|error| error.to_string());
     let tried = tried.and_then(|scratch| try_disk(&scratch).map_err(|error| error.to_string()));
     match tried {
         Ok(clones) => {
-            findings.push(finding(
+            conditions.push(condition(
                 "locks and renames",
                 Health::Ok,
                 "the store's disk has both",
                 "",
             ));
-            findings.push(match clones {
-                true => finding(
+            conditions.push(match clones {
+                true => condition(
                     "copies",
                     Health::Ok,
                     "files share their blocks (reflink)",
                     "",
                 ),
-                false => finding(
+                false => condition(
                     "copies",
                     Health::Note,
                     "this file system can't share blocks: inputs are copied byte by byte",
@@ -381,14 +354,14 @@ fn store_findings(store: &Store, project: &Project) -> Vec<Finding> {
                 ),
             });
         }
-        Err(error) => findings.push(finding(
+        Err(error) => conditions.push(condition(
             "locks and renames",
             Health::Broken,
             error,
             "put the store on a local disk with `--store DIR` or `store.path` in mikado.yaml",
         )),
     }
-    findings
+    conditions
 }
 
 /// Tries what the store needs of a disk; says whether it shares blocks.
@@ -413,7 +386,7 @@ fn try_disk(scratch: &Path) -> io::Result<bool> {
 }
 
 /// The tools that runners want.
-fn tools(context: &Context) -> Vec<Finding> {
+fn tools(context: &Context) -> Vec<Condition> {
     let none = SelectionArgs::default();
     let opened = Selection::read(&none, context)
         .and_then(|selection| Ok((selection.workspace(&none, context, true)?, selection)));
@@ -421,22 +394,22 @@ fn tools(context: &Context) -> Vec<Finding> {
         Ok(opened) => opened,
         Err(error) => {
             let help = error.help().to_owned();
-            return vec![finding("project", Health::Note, error.to_string(), help)];
+            return vec![condition("project", Health::Note, error.to_string(), help)];
         }
     };
     let tools = selection.all_tools();
-    let mut findings: Vec<Finding> = Vec::new();
+    let mut conditions: Vec<Condition> = Vec::new();
     for (runner, name, spec) in &tools {
         let one = tool(&workspace, runner, name, spec);
-        let same = |known: &&Finding| known.name == one.name && known.says == one.says;
-        if findings.iter().find(same).is_none() {
-            findings.push(one);
+        let same = |known: &&Condition| known.name == one.name && known.says == one.says;
+        if conditions.iter().find(same).is_none() {
+            conditions.push(one);
         }
     }
-    findings
+    conditions
 }
 
-fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> Finding {
+fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> Condition {
     let shown = format!("tool {name}");
     let texts = [&spec.pypi, &spec.npm, &spec.command, &spec.prefix];
     if texts
@@ -444,7 +417,7 @@ fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> Fin
         .any(|text| text.as_deref().is_some_and(|text| text.contains("${")))
     {
         let says = format!("depends on a parameter of the runner `{runner}`");
-        return finding(
+        return condition(
             &shown,
             Health::Note,
             says,
@@ -453,7 +426,7 @@ fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> Fin
     }
     let declared = Declared { runner, name, spec };
     let missing = |error: crate::runner::tools::ToolError| {
-        finding(&shown, Health::Missing, error.to_string(), "")
+        condition(&shown, Health::Missing, error.to_string(), "")
     };
     match workspace.tool_tree(&declared) {
         Err(error) => missing(error),
@@ -466,7 +439,7 @@ fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> Fin
                 true => "locked, in the store",
                 false => "locked, fetched when it is needed",
             };
-            finding(&shown, Health::Ok, says, "")
+            condition(&shown, Health::Ok, says, "")
         }
         Ok(None) => match workspace.host_tool(&declared) {
             Err(error) => missing(error),
@@ -474,7 +447,7 @@ fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> Fin
                 let (_, version) = tool.property();
                 let program: &PathBuf = &tool.program;
                 let says = format!("{version}, {}", program.display());
-                finding(&shown, Health::Ok, says, "")
+                condition(&shown, Health::Ok, says, "")
             }
         },
     }

@@ -1,22 +1,21 @@
 //! `mikado list`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use clap::Args;
-use serde_json::{Value, json};
 
-use crate::card::{Card, PlanState, Stem};
+use crate::answer::{CardList, CardObject};
+use crate::card::{Card, PlanState};
 use crate::chain::State;
 use crate::cli::{Context, Format};
-use crate::diagnostic::{self, Diagnostic};
+use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit};
-use crate::report::SCHEMA_VERSION;
 use crate::runner::definition::Kind;
-use crate::runner::work::{Runners, Work};
-use crate::store::{CardHistory, CardRun, Local};
+use crate::words::count;
 
 use super::selection::{Selection, SelectionArgs};
+use super::view::View;
+use super::write_json;
 
 /// List the cards with their states
 ///
@@ -73,14 +72,10 @@ pub fn run(args: ListArgs, context: &Context) -> Result<Exit, Error> {
     let out = &mut io::stdout().lock();
     let written = match args.format {
         Format::Json => {
-            let object = json!({
-                "schemaVersion": SCHEMA_VERSION,
-                "cards": chosen.iter().map(|card| view.card_json(card)).collect::<Vec<_>>(),
-                "findings": findings.iter().map(Diagnostic::json).collect::<Vec<_>>(),
-            });
-            writeln!(out, "{object}")
+            let cards: Vec<CardObject> = chosen.iter().map(|card| view.card_object(card)).collect();
+            write_json(out, &CardList::new(cards, &findings))
         }
-        Format::Text => view.table(out, &chosen, &findings),
+        Format::Text => table(out, &view, &chosen, &findings),
     };
     written.map_err(Error::disk("write to", "standard output"))?;
     Ok(Exit::Done)
@@ -102,188 +97,82 @@ impl ListArgs {
     }
 }
 
-/// The cards of a project, with what is known of them.
-pub(crate) struct View<'a> {
-    selection: &'a Selection,
-    works: BTreeMap<String, Work>,
-    faults: Vec<Diagnostic>,
-    histories: BTreeMap<String, CardHistory>,
-    goals: BTreeSet<Stem>,
+/// One line a card: state, kind, stem, title, and what is odd about it.
+fn table(
+    out: &mut dyn Write,
+    view: &View<'_>,
+    cards: &[&Card],
+    findings: &[Diagnostic],
+) -> io::Result<()> {
+    let widths = cards.iter().map(|card| card.stem.as_str().chars().count());
+    let width = widths.max().unwrap_or(0).min(44);
+    for card in cards {
+        let kind = match card.page {
+            true => "",
+            false => view.kind_of(&card.stem).map_or("", Kind::word),
+        };
+        let (word, stem) = (view.word(card), card.stem.as_str());
+        let remark = remark(view, card);
+        let line = format!(
+            "{word:<10} {kind:<7} {stem:<width$}  {}{remark}",
+            card.title()
+        );
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    if cards.is_empty() {
+        writeln!(
+            out,
+            "no open cards; `mikado list --all` shows every card and page"
+        )?;
+    }
+    for card in cards
+        .iter()
+        .filter(|card| card.plan == PlanState::Unreadable)
+    {
+        for finding in &card.findings {
+            writeln!(
+                out,
+                "unreadable: {}: {}",
+                card.path().display(),
+                finding.message
+            )?;
+        }
+    }
+    let unsaid = |card: &&&Card| card.status().is_none() && card.front.runner.is_some();
+    for card in cards.iter().filter(unsaid) {
+        writeln!(out, "{}", no_status(card))?;
+    }
+    let (errors, all) = View::fault_counts(findings);
+    if all > 0 {
+        let them = if all == 1 { "it" } else { "them" };
+        writeln!(
+            out,
+            "{} ({}); `mikado check` shows {them}",
+            count(all, "finding"),
+            count(errors, "error")
+        )?;
+    }
+    Ok(())
 }
 
-impl<'a> View<'a> {
-    /// Looks at all cards of a project; executes and writes nothing.
-    pub(crate) fn new(selection: &'a Selection) -> View<'a> {
-        let project = &selection.project;
-        let mut runners = Runners::new(&project.root, &project.runners_dir);
-        let headings = project.config.headings();
-        let mut works = BTreeMap::new();
-        let mut faults = Vec::new();
-        for card in selection.deck.cards() {
-            match runners.work(card, &headings) {
-                Ok(work) => drop(works.insert(card.stem.to_string(), work)),
-                Err(found) => faults.extend(found),
-            }
-        }
-        View {
-            // Without records only what was run last is missing.
-            goals: selection.chain.goals().into_iter().collect(),
-            histories: Local::read(&project.root.join(".mikado")).unwrap_or_default(),
-            selection,
-            works,
-            faults,
-        }
+/// What is odd about a card, in brackets after its title.
+fn remark(view: &View<'_>, card: &Card) -> String {
+    if let Some(stuck) = view.stuck(&card.stem) {
+        return format!("  ({})", stuck.message);
     }
+    let failed = view
+        .last_run(&card.stem)
+        .and_then(|run| run.failed.as_ref());
+    match (view.state(&card.stem), failed) {
+        (State::Complete, Some(_)) => "  (last run failed)".to_owned(),
+        _ => String::new(),
+    }
+}
 
-    /// All findings, sorted.
-    pub(crate) fn findings(&self) -> Vec<Diagnostic> {
-        let deck = self.selection.deck.findings();
-        let chain = self.selection.chain.findings();
-        let mut all: Vec<Diagnostic> = deck.chain(chain).chain(&self.faults).cloned().collect();
-        diagnostic::sort(&mut all);
-        all
-    }
-
-    fn kind(&self, card: &Card) -> Option<Kind> {
-        self.kind_of(&card.stem)
-    }
-
-    /// The kind of work of a card; `None` where its runner is at fault.
-    pub(crate) fn kind_of(&self, stem: &Stem) -> Option<Kind> {
-        self.works.get(stem.as_str()).map(|work| work.kind)
-    }
-
-    /// The work of a card.
-    pub(crate) fn work_of(&self, stem: &Stem) -> Option<&Work> {
-        self.works.get(stem.as_str())
-    }
-
-    /// What a person does for a card, from its text.
-    pub(crate) fn steps_of(&self, stem: &Stem) -> Vec<String> {
-        let Some(card) = self.selection.deck.card(stem) else {
-            return Vec::new();
-        };
-        let body = card.body(&self.selection.project.config.headings());
-        body.steps.into_iter().map(|item| item.text).collect()
-    }
-
-    /// The last run of a card in this work tree.
-    pub(crate) fn last_run(&self, stem: &Stem) -> Option<&CardRun> {
-        self.histories.get(stem.as_str())?.last()
-    }
-
-    /// The object of a card, as `list --format json` has it.
-    pub(crate) fn card_json(&self, card: &Card) -> Value {
-        let chain = &self.selection.chain;
-        let stem = &card.stem;
-        let state = chain.state(stem);
-        let work = self.works.get(stem.as_str());
-        let last = self
-            .histories
-            .get(stem.as_str())
-            .and_then(CardHistory::last);
-        let leaves = match state {
-            State::Blocked => chain.leaves(stem),
-            _ => Vec::new(),
-        };
-        let coded = |code: &str, message: &str| json!({"code": code, "message": message});
-        let waits = match (state, self.kind(card)) {
-            (State::Ready, Some(Kind::Hand)) => coded("hand", "to be done by hand"),
-            (State::Ready, Some(Kind::Probe)) if last.is_none_or(|run| run.failed.is_none()) => {
-                coded("probe", "its probe is not true yet")
-            }
-            _ => Value::Null,
-        };
-        let stuck = match last.and_then(|run| run.failed.as_ref()) {
-            Some(message) if state == State::Ready => coded("failed", message),
-            _ => Value::Null,
-        };
-        json!({
-            "stem": stem,
-            "title": card.title(),
-            "path": card.path(),
-            "page": card.page,
-            "status": card.status(),
-            "branch": card.branch(),
-            "kind": self.kind(card),
-            "state": state,
-            "goal": self.goals.contains(stem),
-            "requires": card.requires().iter().map(|r| &r.text).collect::<Vec<_>>(),
-            "requiredBy": chain.dependents(stem),
-            "blockedBy": chain.blocked_by(stem),
-            "unknown": chain.unknown(stem),
-            "leaves": leaves,
-            "runner": work.and_then(|work| work.runner.as_ref()),
-            "waits": waits,
-            "stuck": stuck,
-            "lastRun": last,
-        })
-    }
-
-    fn table(
-        &self,
-        out: &mut dyn Write,
-        cards: &[&Card],
-        findings: &[Diagnostic],
-    ) -> io::Result<()> {
-        let chain = &self.selection.chain;
-        let width = cards
-            .iter()
-            .map(|card| card.stem.as_str().chars().count())
-            .max();
-        let width = width.unwrap_or(0).min(44);
-        for card in cards {
-            let state = match chain.state(&card.stem) {
-                State::Complete if card.page => "page",
-                State::Complete => "complete",
-                State::Ready => "ready",
-                State::Blocked => "blocked",
-                State::Unreadable => "unreadable",
-            };
-            let kind = match card.page {
-                true => "",
-                false => self.kind(card).map_or("", Kind::word),
-            };
-            let stem = card.stem.as_str();
-            let line = format!("{state:<10} {kind:<7} {stem:<width$}  {}", card.title());
-            writeln!(out, "{}", line.trim_end())?;
-        }
-        if cards.is_empty() {
-            writeln!(
-                out,
-                "no open cards; `mikado list --all` shows every card and page"
-            )?;
-        }
-        for card in cards
-            .iter()
-            .filter(|card| card.plan == PlanState::Unreadable)
-        {
-            for finding in &card.findings {
-                writeln!(
-                    out,
-                    "unreadable: {}: {}",
-                    card.path().display(),
-                    finding.message
-                )?;
-            }
-        }
-        let unsaid = |card: &&&Card| card.status().is_none() && card.front.runner.is_some();
-        for card in cards.iter().filter(unsaid) {
-            let stem = &card.stem;
-            writeln!(
-                out,
-                "note: {stem} has a runner and no status, and so counts as complete; `mikado reopen {stem}` opens it"
-            )?;
-        }
-        let faults = findings.len();
-        if faults > 0 {
-            let count = crate::words::count(faults, "finding");
-            writeln!(
-                out,
-                "{count}; `mikado check` shows {}",
-                if faults == 1 { "it" } else { "them" }
-            )?;
-        }
-        Ok(())
-    }
+/// Says that a card with a runner has no status, and what to do about it.
+pub(crate) fn no_status(card: &Card) -> String {
+    let stem = &card.stem;
+    format!(
+        "note: {stem} has a runner and no status, and so counts as complete; `mikado reopen {stem}` opens it"
+    )
 }

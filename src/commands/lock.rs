@@ -7,14 +7,14 @@ use clap::Args;
 use crate::cli::Context;
 use crate::engine::store_error;
 use crate::error::{Error, Exit};
-use crate::runner::lock::ToolLock;
+use crate::runner::lock::{TOOL_LOCK, ToolLock};
 use crate::runner::pin::{Pinning, pin};
 use crate::runner::platform::Platform;
 use crate::runner::provision::ToolProgress;
 use crate::runner::tools::Declared;
 use crate::store::Store;
 use crate::words::count;
-use crate::workspace::{self, Setting, TOOL_LOCK};
+use crate::workspace::{self, Setting};
 
 use super::selection::{Selection, SelectionArgs};
 

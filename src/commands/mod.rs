@@ -9,12 +9,15 @@ pub mod complete;
 pub mod completions;
 pub mod doctor;
 pub mod explain;
+pub(crate) mod freshness;
 pub mod graph;
 pub mod init;
+pub(crate) mod lack;
 pub mod list;
 pub mod lock;
 pub mod log;
 pub mod man;
+pub mod next;
 pub mod plan;
 pub(crate) mod reproduce;
 pub mod require;
@@ -26,8 +29,9 @@ pub(crate) mod selection;
 pub mod shell;
 pub mod show;
 pub mod store;
-pub(crate) mod svg;
 pub mod verify;
+pub(crate) mod view;
+pub mod why;
 
 /// Prints one line, and is done.
 fn say(line: &str) -> Result<crate::error::Exit, crate::error::Error> {
@@ -35,4 +39,10 @@ fn say(line: &str) -> Result<crate::error::Exit, crate::error::Error> {
     let written = writeln!(std::io::stdout(), "{line}");
     written.map_err(crate::error::Error::disk("write to", "standard output"))?;
     Ok(crate::error::Exit::Done)
+}
+
+/// Writes an answer as one line of JSON.
+fn write_json(out: &mut dyn std::io::Write, answer: &impl serde::Serialize) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *out, answer)?;
+    writeln!(out)
 }

@@ -5,26 +5,27 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde::de::IgnoredAny;
-use serde_json::json;
 
 use crate::action::reason::Reason;
+use crate::answer::{PlanList, PlannedObject, SCHEMA_VERSION};
 use crate::card::Stem;
 use crate::cli::{Context, Format};
 use crate::digest::Digest;
 use crate::engine::describe::Describer;
-use crate::engine::fault::Obstacle;
+use crate::engine::fault::{NOT_ASKED, Obstacle};
 use crate::engine::store_error;
 use crate::error::{Error, Exit};
 use crate::plan::PlannedCard;
-use crate::report::SCHEMA_VERSION;
 use crate::runner::definition::Kind;
 use crate::workspace::Workspace;
 
 use super::selection::{Selection, SelectionArgs};
+use super::write_json;
 
 /// Show what `run` would do with each card, and why
 ///
-/// Executes nothing and downloads nothing.
+/// Executes nothing and downloads nothing: a tool of this machine counts as what
+/// it said in the last run, and of one that was not asked yet the plan says so.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PlanArgs {
     /// What to plan, and with what
@@ -84,21 +85,19 @@ fn text(out: &mut dyn Write, rows: &[(&PlannedCard, Foreseen)]) -> io::Result<()
 }
 
 fn as_json(out: &mut dyn Write, rows: &[(&PlannedCard, Foreseen)]) -> io::Result<()> {
-    let cards: Vec<_> = rows
-        .iter()
-        .map(|(card, foreseen)| {
-            json!({
-                "stem": card.stem,
-                "title": card.title,
-                "kind": card.work.kind,
-                "open": card.open,
-                "verb": foreseen.verb,
-                "why": foreseen.why,
-            })
-        })
-        .collect();
-    let object = json!({"schemaVersion": SCHEMA_VERSION, "cards": cards});
-    writeln!(out, "{object}")
+    let object = |(card, foreseen): &(&PlannedCard, Foreseen)| PlannedObject {
+        stem: card.stem.clone(),
+        title: card.title.clone(),
+        kind: card.work.kind,
+        open: card.open,
+        verb: foreseen.verb,
+        why: foreseen.why.clone(),
+    };
+    let answer = PlanList {
+        schema_version: SCHEMA_VERSION,
+        cards: rows.iter().map(object).collect(),
+    };
+    write_json(out, &answer)
 }
 
 /// What `run` would do with `card`, whose prerequisites were looked at before;
@@ -135,6 +134,9 @@ pub(crate) fn foresee(
             }
             match build(card, workspace, artifacts) {
                 Ok(foreseen) => foreseen,
+                Err(Obstacle::Failed(failure)) if failure.code == NOT_ASKED => {
+                    plain("run", &["not known before a run", &failure.message])
+                }
                 Err(Obstacle::Failed(failure)) => plain("fail", &[&failure.message]),
                 Err(Obstacle::Waits(wait)) => plain("wait", &[&wait.message]),
                 Err(Obstacle::Store(error)) => return Err(store_error(&error)),

@@ -7,17 +7,16 @@ use crate::chain::State;
 use crate::cli::Context;
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::runner::definition::{Definition, Input};
-use crate::runner::lock::ToolLock;
+use crate::runner::lock::{TOOL_LOCK, ToolLock};
 use crate::runner::parameters::Parameters;
 use crate::runner::platform::Platform;
-use crate::runner::sources::Sources;
+use crate::runner::sources::{SOURCES, Sources};
 use crate::runner::tools::Declared;
 use crate::runner::work::{self, Overrides, Runners, runner_place};
 use crate::words;
-use crate::workspace::{SOURCES, TOOL_LOCK};
 
-use super::list::View;
 use super::selection::Selection;
+use super::view::View;
 
 /// Every fault of the runners that cards use, and a note for each runner that
 /// none uses. A fault of a card that is blocked is a note: open cards speak of

@@ -7,12 +7,15 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
+use crate::answer::{self, Versioned};
 use crate::cli::Context;
+use crate::commands::verify::Verified as VerifiedCards;
 use crate::error::{Error, Exit};
 use crate::project::Config;
 use crate::runner::definition::Definition;
+use crate::store::{Collected, Stats, Verified};
 
-/// Print the JSON Schema of a file format
+/// Print the JSON Schema of a file format or of an answer
 #[derive(Clone, Debug, Args)]
 pub struct SchemaArgs {
     /// Of what
@@ -29,6 +32,38 @@ pub enum SchemaOf {
     Runner,
     /// `mikado.yaml`.
     Config,
+    /// What `list` and `ready` answer.
+    List,
+    /// What `blocked` answers.
+    Blocked,
+    /// What `next` answers.
+    Next,
+    /// What `show` answers.
+    Show,
+    /// What `why` answers.
+    Why,
+    /// What `graph --format json` answers.
+    Graph,
+    /// What `check` answers.
+    Check,
+    /// What `plan` answers.
+    Plan,
+    /// A line of `run --format json`.
+    Run,
+    /// What `verify` answers.
+    Verify,
+    /// What `audit` answers.
+    Audit,
+    /// What `doctor` answers.
+    Doctor,
+    /// What `store stats` answers.
+    StoreStats,
+    /// What `store gc` answers.
+    StoreGc,
+    /// What `store verify` answers.
+    StoreVerify,
+    /// What any command answers that can't be carried out.
+    Error,
 }
 
 /// The front matter of a card. Unknown keys are kept and ignored.
@@ -102,11 +137,33 @@ pub fn run(args: SchemaArgs, _: &Context) -> Result<Exit, Error> {
 }
 
 fn schema(of: SchemaOf) -> Value {
-    let generator = SchemaSettings::draft07().into_generator();
+    let settings = SchemaSettings::draft07();
+    let generator = match of {
+        SchemaOf::Card | SchemaOf::Runner | SchemaOf::Config => settings,
+        // A reader of answers finds keys that a writer of files may leave out.
+        _ => settings.for_serialize(),
+    }
+    .into_generator();
     let schema = match of {
         SchemaOf::Card => generator.into_root_schema_for::<Card>(),
         SchemaOf::Runner => generator.into_root_schema_for::<Definition>(),
         SchemaOf::Config => generator.into_root_schema_for::<Config>(),
+        SchemaOf::List => generator.into_root_schema_for::<answer::CardList>(),
+        SchemaOf::Blocked => generator.into_root_schema_for::<answer::Blockers>(),
+        SchemaOf::Next => generator.into_root_schema_for::<answer::Next>(),
+        SchemaOf::Show => generator.into_root_schema_for::<answer::Shown>(),
+        SchemaOf::Why => generator.into_root_schema_for::<answer::Reasons>(),
+        SchemaOf::Graph => generator.into_root_schema_for::<answer::GraphObject>(),
+        SchemaOf::Check => generator.into_root_schema_for::<answer::FindingList>(),
+        SchemaOf::Plan => generator.into_root_schema_for::<answer::PlanList>(),
+        SchemaOf::Run => generator.into_root_schema_for::<answer::RunLine>(),
+        SchemaOf::Verify => generator.into_root_schema_for::<VerifiedCards>(),
+        SchemaOf::Audit => generator.into_root_schema_for::<answer::Audited>(),
+        SchemaOf::Doctor => generator.into_root_schema_for::<answer::Diagnosis>(),
+        SchemaOf::StoreStats => generator.into_root_schema_for::<Versioned<Stats>>(),
+        SchemaOf::StoreGc => generator.into_root_schema_for::<Versioned<Collected>>(),
+        SchemaOf::StoreVerify => generator.into_root_schema_for::<Versioned<Verified>>(),
+        SchemaOf::Error => generator.into_root_schema_for::<answer::Fault>(),
     };
     let mut schema = schema.to_value();
     if of == SchemaOf::Config {
@@ -123,18 +180,33 @@ fn schema(of: SchemaOf) -> Value {
 mod tests {
     use super::*;
 
+    /// Calls `visit` with every object of properties in a schema.
+    fn properties(schema: &Value, visit: &mut dyn FnMut(&str, &Value)) {
+        match schema {
+            Value::Object(object) => {
+                if let Some(Value::Object(all)) = object.get("properties") {
+                    all.iter()
+                        .for_each(|(name, property)| visit(name, property));
+                }
+                object.values().for_each(|part| properties(part, visit));
+            }
+            Value::Array(parts) => parts.iter().for_each(|part| properties(part, visit)),
+            _ => {}
+        }
+    }
+
     #[test]
     fn every_key_has_a_description() {
-        for of in [SchemaOf::Card, SchemaOf::Runner, SchemaOf::Config] {
-            let schema = schema(of);
-            let properties = schema["properties"]
-                .as_object()
-                .cloned()
-                .unwrap_or_default();
-            assert!(properties.len() > 5, "{of:?}");
-            for (name, property) in properties {
-                assert!(property["description"].is_string(), "{of:?}: {name}");
-            }
+        for of in SchemaOf::value_variants() {
+            let mut count = 0;
+            properties(&schema(*of), &mut |name, property| {
+                count += 1;
+                let is_tag = property.get("const").is_some();
+                let is_reference = property.get("$ref").is_some();
+                let is_described = property.get("description").is_some();
+                assert!(is_described || is_tag || is_reference, "{of:?}: {name}");
+            });
+            assert!(count > 1, "{of:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! their work, read and checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use indexmap::IndexMap;
@@ -15,7 +16,9 @@ use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::error::Error;
 use crate::plan::{Plan, PlannedCard};
 use crate::project::Project;
+use crate::runner::client::UserEnvironment;
 use crate::runner::definition::Kind;
+use crate::runner::parameters::{self, Fault};
 use crate::runner::tools::ToolSpec;
 use crate::runner::value::Value;
 use crate::runner::work::{self, Overrides, Runners, Work};
@@ -62,6 +65,11 @@ pub(crate) struct Selection {
     pub(crate) project: Project,
     pub(crate) deck: Deck,
     pub(crate) chain: Chain,
+    pub(crate) user: UserEnvironment,
+    /// The folder that relative paths are below.
+    pub(crate) here: PathBuf,
+    /// `--store`.
+    pub(crate) store: Option<PathBuf>,
     headings: Headings,
     overridden: BTreeSet<String>,
 }
@@ -76,6 +84,9 @@ impl Selection {
         let name = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
         Ok(Selection {
             overridden: args.sources.iter().map(name).collect(),
+            user: context.user.clone(),
+            here: context.here.clone(),
+            store: context.global.store.clone(),
             project,
             deck,
             chain,
@@ -248,8 +259,20 @@ impl Selection {
                     continue;
                 }
             };
-            let mut before: BTreeSet<Stem> = self.chain.requires(&stem).iter().cloned().collect();
-            before.extend(uses.iter().map(|(_, stem)| stem.clone()));
+            // A complete card of which nothing is run is satisfied, whatever is
+            // below it.
+            let before: BTreeSet<Stem> = match card.is_open() || work.kind == Kind::Build {
+                true => {
+                    let used = uses.iter().map(|(_, stem)| stem);
+                    self.chain
+                        .requires(&stem)
+                        .iter()
+                        .chain(used)
+                        .cloned()
+                        .collect()
+                }
+                false => BTreeSet::new(),
+            };
             let steps = match work.kind {
                 Kind::Hand | Kind::Probe => {
                     let body = card.body(&self.headings);
@@ -349,9 +372,13 @@ impl Selection {
             match left.split_once(':') {
                 Some((card, name)) => {
                     let stem = self.find(card)?;
-                    if works.get(&stem).is_some_and(|work| !declares(work, name)) {
-                        let message = format!("the runner of `{stem}` has no parameter `{name}`");
-                        return Err(Error::usage(message, ""));
+                    if let Some(work) = works.get(&stem) {
+                        if !declares(work, name) {
+                            let message =
+                                format!("the runner of `{stem}` has no parameter `{name}`");
+                            return Err(Error::usage(message, ""));
+                        }
+                        fits(work, name, value)?;
                     }
                     overrides
                         .cards
@@ -371,6 +398,9 @@ impl Selection {
                         let message = format!("no runner of this run has a parameter `{left}`");
                         return Err(Error::usage(message, help));
                     }
+                    works
+                        .values()
+                        .try_for_each(|work| fits(work, left, value))?;
                     overrides
                         .everywhere
                         .push((left.to_owned(), value.to_owned()));
@@ -378,5 +408,21 @@ impl Selection {
             }
         }
         Ok(overrides)
+    }
+}
+
+/// Whether a value of the command line has the shape that the runner's default
+/// of the parameter has.
+fn fits(work: &Work, name: &str, text: &str) -> Result<(), Error> {
+    let Some(default) = work.definition.with.get(name) else {
+        return Ok(());
+    };
+    let value = work::from_command_line(text, default);
+    match parameters::shaped(name, &value, default) {
+        Err(fault @ Fault::Shape { wanted, .. }) => {
+            let message = format!("`--with {name}={text}`: {fault}");
+            Err(Error::usage(message, work::shape_help(name, wanted)))
+        }
+        _ => Ok(()),
     }
 }

@@ -8,16 +8,17 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use crate::answer::Versioned;
 use crate::cli::{Context, Format};
 use crate::digest::Digest;
 use crate::engine::store_error;
 use crate::error::{Error, Exit};
-use crate::report::SCHEMA_VERSION;
 use crate::runner::units::{duration, show_duration, show_size, size};
 use crate::store::{Collected, Damage, Limits, Stats, Store, Verified};
 use crate::words::count;
 
 use super::selection::{Selection, SelectionArgs};
+use super::write_json;
 
 /// Look after the store
 #[derive(Clone, Debug, Args)]
@@ -145,12 +146,7 @@ fn write<T: Serialize>(
     if !json {
         return out.write_all(text(answer).as_bytes());
     }
-    let mut object = serde_json::Map::new();
-    object.insert("schemaVersion".to_owned(), SCHEMA_VERSION.into());
-    if let serde_json::Value::Object(fields) = serde_json::to_value(answer)? {
-        object.extend(fields);
-    }
-    writeln!(out, "{}", serde_json::Value::Object(object))
+    write_json(out, &Versioned::new(answer))
 }
 
 fn stats_text(stats: &Stats) -> String {

@@ -135,12 +135,8 @@ impl Describer<'_> {
         let tools = self.tools(None, &mut root)?;
         let steps = vec![check.step.clone()];
         let action = self.action(steps.clone(), self.env(), &tools, root)?;
-        let name = match &check.step.name {
-            Some(name) => name.clone(),
-            None => (number + 1).to_string(),
-        };
         Ok(Order {
-            part: Part::Check(name),
+            part: Part::Check(check.step.name.clone(), number + 1),
             action,
             steps,
             host: tools.host,

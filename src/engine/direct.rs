@@ -7,19 +7,20 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::event::{Event, Failure, How, Outcome, Wait, WaitKind};
 use crate::plan::PlannedCard;
 use crate::process::{Execution, Exit, capture};
-use crate::runner::definition::{Check, Kind, Step};
+use crate::runner::definition::{Kind, Step};
 use crate::runner::units;
 use crate::store::CardRun;
 
 use super::fault::Obstacle;
 use super::perform::{blocking, last_lines};
-use super::{Engine, Finished};
+use super::{Engine, Finished, restart};
 
 /// How long a check of the world may take, unless it says otherwise.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,7 +43,8 @@ impl Engine {
         Err(Obstacle::Waits(Box::new(Wait {
             kind: WaitKind::Hand,
             message: message.into(),
-            lines: card.steps.clone(),
+            lines: Vec::new(),
+            steps: card.steps.clone(),
             log: None,
         })))
     }
@@ -52,13 +54,16 @@ impl Engine {
             return Ok(Finished::passed(How::PassedOver, card));
         }
         let started = Instant::now();
-        match self.holds(card, &card.work.definition.verify).await? {
+        let log = self.log_of(&card.stem);
+        self.begin(card, Vec::new());
+        match self.holds(card, &log).await? {
             None => Ok(self.done(card, How::Held, started)),
             Some(what) => Err(Obstacle::Waits(Box::new(Wait {
                 kind: WaitKind::Probe,
                 message: format!("not true yet: {what}"),
-                lines: last_lines(&self.log_of(&card.stem)),
-                log: Some(self.log_of(&card.stem)),
+                lines: last_lines(&log),
+                steps: card.steps.clone(),
+                log: Some(log),
             }))),
         }
     }
@@ -70,14 +75,18 @@ impl Engine {
         }
         let started = Instant::now();
         let definition = &card.work.definition;
-        if !definition.verify.is_empty()
-            && !forced
-            && self.holds(card, &definition.verify).await?.is_none()
-        {
-            return Ok(self.done(card, How::Held, started));
+        if !definition.verify.is_empty() && !forced {
+            // A question: that it does not hold is no part of what the card did.
+            let log = self.log_of_question(&card.stem);
+            self.tell(card, Vec::new());
+            restart(&log);
+            if self.holds(card, &log).await?.is_none() {
+                return Ok(self.done(card, How::Held, started));
+            }
         }
         self.confirm(card).await?;
         self.begin(card, Vec::new());
+        let log = self.log_of(&card.stem);
         for (index, step) in definition.steps.iter().enumerate() {
             let name = step
                 .name
@@ -87,11 +96,11 @@ impl Engine {
                     _ => format!("step {}", index + 1),
                 });
             let timeout = step.timeout.or(definition.timeout.map(|span| span.0));
-            if let Ended::Exited(how, exit) = self.direct(card, &name, step, timeout).await? {
+            if let Ended::Exited(how, exit) = self.direct(card, &name, step, timeout, &log).await? {
                 return Err(self.failed(card, format!("`{name}` {how}"), exit));
             }
         }
-        if let Some(what) = self.holds(card, &definition.verify).await? {
+        if let Some(what) = self.holds(card, &log).await? {
             let message = format!("its steps ran, and its check does not hold: {what}");
             return Err(self.failed(card, message, None));
         }
@@ -102,7 +111,10 @@ impl Engine {
     pub(super) async fn verify(&self, card: &Arc<PlannedCard>) -> Result<Finished, Obstacle> {
         let broken = match card.work.kind {
             Kind::Page | Kind::Hand => None,
-            Kind::Probe | Kind::Command => self.holds(card, &card.work.definition.verify).await?,
+            Kind::Probe | Kind::Command => {
+                self.begin(card, Vec::new());
+                self.holds(card, &self.log_of(&card.stem)).await?
+            }
             Kind::Build => match self.recheck(card).await {
                 Err(Obstacle::Failed(failure)) => Some(failure.message),
                 other => other.map(|()| None)?,
@@ -148,26 +160,28 @@ impl Engine {
         }
     }
 
-    /// Tries checks in the repository's root; returns the first that does not
-    /// hold.
-    async fn holds(
-        &self,
-        card: &Arc<PlannedCard>,
-        checks: &[Check],
-    ) -> Result<Option<String>, Obstacle> {
+    /// Tries the card's checks in the repository's root; returns the first that
+    /// does not hold, and where a complete card is looked at, all that do not.
+    async fn holds(&self, card: &Arc<PlannedCard>, log: &Path) -> Result<Option<String>, Obstacle> {
+        let mut broken = Vec::new();
+        let checks = &card.work.definition.verify;
         for (index, check) in checks.iter().enumerate() {
-            let name = check
-                .step
-                .name
-                .clone()
-                .unwrap_or_else(|| format!("check {}", index + 1));
-            self.begin(card, Vec::new());
+            let name = match (&check.step.name, checks.len()) {
+                (Some(name), _) => format!("`{name}`"),
+                (None, 1) => "its check".into(),
+                (None, _) => format!("check {}", index + 1),
+            };
             let timeout = Some(check.step.timeout.unwrap_or(CHECK_TIMEOUT));
-            if let Ended::Exited(how, _) = self.direct(card, &name, &check.step, timeout).await? {
-                return Ok(Some(format!("`{name}` {how}")));
+            let part = name.trim_matches('`');
+            let ended = self.direct(card, part, &check.step, timeout, log).await?;
+            if let Ended::Exited(how, _) = ended {
+                broken.push(format!("{name} {how}"));
+                if !self.options.verify {
+                    break;
+                }
             }
         }
-        Ok(None)
+        Ok((!broken.is_empty()).then(|| broken.join("; ")))
     }
 
     /// Runs one script in the repository's root.
@@ -177,10 +191,10 @@ impl Engine {
         name: &str,
         step: &Step,
         timeout: Option<Duration>,
+        log: &Path,
     ) -> Result<Ended, Obstacle> {
         let workspace = &self.workspace;
-        let log = self.log_of(&card.stem);
-        let output = capture::open(&log).map_err(|error| {
+        let output = capture::open(log).map_err(|error| {
             let message = format!("could not open the log `{}`: {error}", log.display());
             Obstacle::failed("log", message, "")
         })?;
@@ -229,6 +243,7 @@ impl Engine {
                 kind: WaitKind::Confirm,
                 message,
                 lines: vec![format!("mikado run {stem} --yes {stem}", stem = card.stem)],
+                steps: Vec::new(),
                 log: None,
             }))
         };

@@ -7,6 +7,9 @@ use crate::runner::tools::{ToolError, ToolFault};
 use crate::runner::{inputs, parameters};
 use crate::store::StoreError;
 
+/// The code of what a plan can't know, since it asks no tool.
+pub(crate) const NOT_ASKED: &str = "not-asked";
+
 /// Why a card is not done.
 #[derive(Debug)]
 pub(crate) enum Obstacle {
@@ -44,6 +47,7 @@ impl Obstacle {
             kind: WaitKind::Stuck,
             message: message.into(),
             lines: if help.is_empty() { vec![] } else { vec![help] },
+            steps: Vec::new(),
             log: None,
         }))
     }
@@ -108,6 +112,7 @@ impl From<ToolError> for Obstacle {
             | ToolFault::OtherTree { .. }
             | ToolFault::Store(_)
             | ToolFault::Disk { .. } => Obstacle::failed("tool", message, ""),
+            ToolFault::NotAsked => Obstacle::failed(NOT_ASKED, message, ""),
             _ => Obstacle::stuck(message, ""),
         }
     }

@@ -23,7 +23,7 @@ pub(crate) mod undeclared;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,7 +55,7 @@ const GROUP: usize = 64;
 const GROUP_AGE: Duration = Duration::from_millis(50);
 
 /// How a run is to be done.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Jobs at once.
     pub jobs: usize,
@@ -106,6 +106,8 @@ pub struct Engine {
     /// The actions of the fetches of cards, by name.
     fetches: RefCell<BTreeMap<Stem, BTreeMap<String, Digest>>>,
     /// Cards that were announced.
+    told: RefCell<BTreeSet<Stem>>,
+    /// Cards whose log was begun.
     begun: RefCell<BTreeSet<Stem>>,
     /// Cards whose tools are there.
     provided: RefCell<BTreeSet<Stem>>,
@@ -190,6 +192,7 @@ impl Engine {
             cancelled: watch::Sender::new(false),
             artifacts: RefCell::default(),
             fetches: RefCell::default(),
+            told: RefCell::default(),
             begun: RefCell::default(),
             provided: RefCell::default(),
             shown: RefCell::default(),
@@ -325,7 +328,7 @@ impl Engine {
     /// Does what `card` asks for.
     async fn card(&self, card: &Arc<PlannedCard>) -> Result<Finished, Obstacle> {
         if !card.work.definition.platform.is_empty() {
-            let here = self.workspace.platform_name();
+            let here = crate::workspace::platform_name();
             if !card.work.definition.platform.contains(&here) {
                 let wanted = crate::words::list(&card.work.definition.platform);
                 return Err(Obstacle::stuck(
@@ -361,7 +364,10 @@ impl Engine {
                 (Ended::Satisfied, outcome)
             }
             Err(Obstacle::Failed(failure)) => {
-                self.remember_failure(card, &failure);
+                // What is only looked at leaves no record.
+                if !self.options.verify {
+                    self.remember_failure(card, &failure);
+                }
                 (Ended::Failed, Outcome::Failed(*failure))
             }
             Err(Obstacle::Waits(wait)) => (Ended::Waits, Outcome::Waits(*wait)),
@@ -493,7 +499,21 @@ impl Engine {
 
     /// Tells once that a card is being executed, and begins its log.
     fn begin(&self, card: &PlannedCard, reasons: Vec<Reason>) {
+        self.tell(card, reasons);
         if !self.begun.borrow_mut().insert(card.stem.clone()) {
+            return;
+        }
+        let log = self.log_of(&card.stem);
+        match self.options.verify {
+            true => restart(&log),
+            // The log before stays beside it, for comparison; neither may be there.
+            false => drop(std::fs::rename(&log, log.with_extension("previous.log"))),
+        }
+    }
+
+    /// Tells once that a card is being executed.
+    fn tell(&self, card: &PlannedCard, reasons: Vec<Reason>) {
+        if !self.told.borrow_mut().insert(card.stem.clone()) {
             return;
         }
         let isolates = card.work.definition.isolation == Isolation::Default;
@@ -503,19 +523,26 @@ impl Engine {
                 message: "this kernel has no Landlock: builds are not confined".into(),
             });
         }
-        let log = self.log_of(&card.stem);
-        // The log before stays beside it, for comparison; neither may be there.
-        drop(std::fs::rename(&log, log.with_extension("previous.log")));
         self.emit(Event::CardStarted {
             card: card.stem.clone(),
             reasons,
             expected: self.expected(&card.stem),
-            log,
+            log: self.log_of(&card.stem),
         });
     }
 
     fn log_of(&self, stem: &Stem) -> PathBuf {
-        self.workspace.local.logs().join(format!("{stem}.log"))
+        match self.options.verify {
+            true => self.log_of_question(stem),
+            false => self.workspace.local.logs().join(format!("{stem}.log")),
+        }
+    }
+
+    /// The log of checks that only ask: whether a complete card still holds, or
+    /// a command has anything to do. The log of the card's last run stays.
+    fn log_of_question(&self, stem: &Stem) -> PathBuf {
+        let logs = self.workspace.local.logs().join("verify");
+        logs.join(format!("{stem}.log"))
     }
 
     fn link_points_to(&self, stem: &Stem, artifact: &Digest) -> bool {
@@ -590,6 +617,14 @@ impl Finished {
             mark: false,
         }
     }
+}
+
+/// Begins a log of questions; opening it says what is in the way.
+fn restart(log: &Path) {
+    if let Some(folder) = log.parent() {
+        drop(std::fs::create_dir_all(folder));
+    }
+    drop(std::fs::remove_file(log));
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Error> {

@@ -18,8 +18,8 @@ pub(crate) enum Part {
     Build,
     /// A fetch.
     Fetch(String),
-    /// A check.
-    Check(String),
+    /// A check: its name, where it has one, and its number.
+    Check(Option<String>, usize),
 }
 
 impl Part {
@@ -28,7 +28,8 @@ impl Part {
         match self {
             Part::Build => "build".into(),
             Part::Fetch(name) => format!("fetch {name}"),
-            Part::Check(name) => format!("check: {name}"),
+            Part::Check(Some(name), _) => format!("check `{name}`"),
+            Part::Check(None, number) => format!("check {number}"),
         }
     }
 
@@ -36,7 +37,8 @@ impl Part {
     pub(crate) fn own_name(&self) -> String {
         match self {
             Part::Build => "build".into(),
-            Part::Fetch(name) | Part::Check(name) => name.clone(),
+            Part::Fetch(name) | Part::Check(Some(name), _) => name.clone(),
+            Part::Check(None, number) => number.to_string(),
         }
     }
 }

@@ -221,7 +221,7 @@ impl Engine {
         }
         let took = started.elapsed();
         let artifact = match order.part {
-            Part::Check(_) => Digest::of(b""),
+            Part::Check(..) => Digest::of(b""),
             _ => self
                 .adopt(order, root)
                 .await
@@ -327,27 +327,23 @@ impl Engine {
         outcome: &Outcome,
         log: &Path,
     ) -> Option<Obstacle> {
-        let step = order.step_name(Order::step_of(root).max(1));
+        let step = match &order.part {
+            Part::Check(..) => order.part.name(),
+            _ => format!("`{}`", order.step_name(Order::step_of(root).max(1))),
+        };
         let (what, exit) = match &outcome.exit {
             Exit::Code(0) => return None,
-            Exit::Code(code) => (format!("`{step}` exited with {code}"), Some(*code)),
+            Exit::Code(code) => (format!("{step} exited with {code}"), Some(*code)),
             Exit::Cancelled => return Some(Obstacle::Cancelled),
             Exit::TimedOut => {
                 let number = Order::step_of(root).max(1);
                 let own = order.steps.get(number - 1).and_then(|step| step.timeout);
                 let limit = own.or(order.timeout).unwrap_or_default();
                 let limit = units::show_duration(limit);
-                (format!("`{step}` took longer than {limit}"), None)
+                (format!("{step} took longer than {limit}"), None)
             }
-            Exit::Signal(signal) => (format!("`{step}` was ended by signal {signal}"), None),
-            other => (format!("`{step}`: {other}"), None),
-        };
-        // A part of a single step has the step's name, or gives it its own.
-        let message = match &order.part {
-            Part::Build => what,
-            Part::Fetch(_) if step == order.part.name() => what,
-            Part::Check(name) if step == *name => format!("check {what}"),
-            part => format!("{}: {what}", part.name()),
+            Exit::Signal(signal) => (format!("{step} was ended by signal {signal}"), None),
+            other => (format!("{step}: {other}"), None),
         };
         // A full disk takes the message of the step with it.
         let help = match outcome.output_error {
@@ -359,7 +355,7 @@ impl Engine {
         };
         Some(Obstacle::Failed(Box::new(Failure {
             code: "step",
-            message,
+            message: what,
             help,
             exit,
             log: Some(log.to_owned()),
@@ -418,7 +414,7 @@ impl Engine {
 
 impl Order {
     fn part_is_cached(&self) -> bool {
-        !matches!(self.part, Part::Check(_))
+        !matches!(self.part, Part::Check(..))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reports: what a run shows, made from its events alone.
 
 mod json;
+pub mod junit;
 mod plain;
 mod progress;
 mod summary;
@@ -9,7 +10,7 @@ use std::io::{self, Write};
 
 use crate::event::Event;
 
-pub use json::{JsonReport, SCHEMA_VERSION};
+pub use json::JsonReport;
 pub use plain::PlainReport;
 pub use progress::ProgressReport;
 pub use summary::{Blocked, Summary};

@@ -64,15 +64,9 @@ impl PlainReport {
                 How::Held => self.line("Holds", AnsiColor::Green, card.as_str()),
                 How::PassedOver => self.line("Complete", AnsiColor::Green, card.as_str()),
             },
-            Outcome::Failed(failure) => {
-                let first = failure.message.lines().next().unwrap_or_default();
-                self.line("Failed", AnsiColor::Red, &format!("{card}: {first}"))
-            }
-            Outcome::Waits(wait) => {
-                let first = wait.message.lines().next().unwrap_or_default();
-                self.line("Waits", AnsiColor::Yellow, &format!("{card}: {first}"))
-            }
-            // Told of at the end, with what it lacks.
+            // What happened is told of at the end, where it is not overlooked.
+            Outcome::Failed(_) => self.line("Failed", AnsiColor::Red, card.as_str()),
+            Outcome::Waits(_) => self.line("Waits", AnsiColor::Yellow, card.as_str()),
             Outcome::NotStarted { .. } => Ok(()),
         }
     }
@@ -107,15 +101,21 @@ impl PlainReport {
             word,
             &format!(": {card}: {}", wait.message),
         )?;
-        for (number, line) in wait.lines.iter().enumerate() {
+        for line in &wait.lines {
             match wait.kind {
-                WaitKind::Hand => writeln!(self.out, "  {}. {line}", number + 1)?,
                 WaitKind::Probe => writeln!(self.out, "  | {line}")?,
-                WaitKind::Confirm | WaitKind::Stuck => writeln!(self.out, "  {line}")?,
+                WaitKind::Hand | WaitKind::Confirm | WaitKind::Stuck => {
+                    writeln!(self.out, "  {line}")?;
+                }
             }
         }
-        if matches!(wait.kind, WaitKind::Hand) {
-            writeln!(self.out, "  when it is done: mikado complete {card}")?;
+        for (number, step) in wait.steps.iter().enumerate() {
+            writeln!(self.out, "  {}. {step}", number + 1)?;
+        }
+        match wait.kind {
+            WaitKind::Hand => writeln!(self.out, "  when it is done: mikado complete {card}")?,
+            WaitKind::Probe => writeln!(self.out, "  when it is true: mikado run {card}")?,
+            WaitKind::Confirm | WaitKind::Stuck => {}
         }
         if !blocks.is_empty() {
             writeln!(self.out, "  it blocks {}", list(blocks))?;

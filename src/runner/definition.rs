@@ -76,7 +76,9 @@ pub struct Definition {
 }
 
 /// The four kinds of work that a card can have, and a page's none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A runner with `inputs`: cached and isolated.

@@ -7,6 +7,7 @@
 
 mod memory;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -59,6 +60,7 @@ pub struct HostTools {
     folder: PathBuf,
     file: PathBuf,
     memory: Mutex<Memory>,
+    asks: bool,
 }
 
 impl HostTools {
@@ -72,7 +74,16 @@ impl HostTools {
             folder: folder.to_owned(),
             memory: Mutex::new(Memory::read(&file)),
             file,
+            asks: true,
         }
+    }
+
+    /// The same, without executing anything: a tool's last answer counts, and
+    /// one that has none is a fault.
+    #[must_use]
+    pub fn without_asking(mut self) -> Self {
+        self.asks = false;
+        self
     }
 
     /// Finds a declared tool and checks its version.
@@ -81,11 +92,36 @@ impl HostTools {
     ///
     /// It is not on the PATH, does not say its version, or has another one.
     pub fn find(&self, declared: &Declared<'_>) -> Result<HostTool, ToolError> {
-        self.look_up(declared)
+        self.look_up(declared, |question| self.answer(question))
             .map_err(|fault| declared.error(fault))
     }
 
-    fn look_up(&self, declared: &Declared<'_>) -> Result<HostTool, ToolFault> {
+    /// The same from what is remembered: executes nothing. `None` for a tool
+    /// that is there and was not asked yet.
+    pub fn recall(&self, declared: &Declared<'_>) -> Option<Result<HostTool, ToolError>> {
+        let asked = Cell::new(true);
+        let found = self.look_up(declared, |question| {
+            let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            memory
+                .answer(question, &self.user, &self.folder)
+                .ok_or_else(|| {
+                    asked.set(false);
+                    ToolFault::Command {
+                        command: question.command.to_owned(),
+                        how: "was not asked yet".to_owned(),
+                    }
+                })
+        });
+        asked
+            .get()
+            .then(|| found.map_err(|fault| declared.error(fault)))
+    }
+
+    fn look_up(
+        &self,
+        declared: &Declared<'_>,
+        answer: impl FnOnce(&Question<'_>) -> Result<Answer, ToolFault>,
+    ) -> Result<HostTool, ToolFault> {
         let spec = declared.spec;
         let command = spec
             .command
@@ -108,7 +144,7 @@ impl HostTools {
         };
         let looking = ToolFault::disk(format!("looking at `{}`", found.display()));
         let real = fs::canonicalize(&found).map_err(looking)?;
-        let answer = self.answer(&Question {
+        let answer = answer(&Question {
             found: &found,
             real: &real,
             word: &word,
@@ -139,6 +175,10 @@ impl HostTools {
 
     fn answer(&self, question: &Question<'_>) -> Result<Answer, ToolFault> {
         let memory = || self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.asks {
+            let last = memory().last_answer(question, &self.user, &self.folder);
+            return last.ok_or(ToolFault::NotAsked);
+        }
         if let Some(answer) = memory().answer(question, &self.user, &self.folder) {
             return Ok(answer);
         }
@@ -403,17 +443,35 @@ mod tests {
     }
 
     #[test]
-    fn shim_is_asked_in_every_run() {
+    fn shim_is_asked_in_every_run_and_in_no_plan() {
         let machine = Machine::new();
         let asked = machine.path("asked");
         machine.program(
             "path/shim",
             &format!("echo x >> {}; echo 1.2", asked.display()),
         );
+        let planned = || {
+            let spec = ToolSpec::default();
+            let declared = Declared {
+                runner: "r",
+                name: "shim",
+                spec: &spec,
+            };
+            let found = machine.tools().without_asking().find(&declared);
+            found.map(|tool| tool.version).map_err(|e| e.to_string())
+        };
+        assert_eq!(
+            planned().unwrap_err(),
+            "tool `shim` of runner `r`: it was not asked for its version yet"
+        );
+        assert!(!asked.exists());
         for _ in 0..2 {
             machine.find("shim", "{}").unwrap();
         }
+        assert_eq!(planned().as_deref(), Ok("1.2"));
         assert_eq!(fs::read_to_string(asked).unwrap().lines().count(), 2);
+        machine.program("path/shim", "echo 1.3 and more");
+        assert!(planned().is_err());
     }
 
     #[test]

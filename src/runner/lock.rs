@@ -17,8 +17,8 @@ use crate::digest::Digest;
 use crate::runner::platform::Platform;
 use crate::runner::tools::{Declared, ToolError, ToolFault};
 
-/// The lock's place below a project's root.
-pub const TOOL_LOCK: &str = "runners/tools.lock.yaml";
+/// The name of the lock of tools in the folder of runners.
+pub const TOOL_LOCK: &str = "tools.lock.yaml";
 
 const HEADER: &str = "\
 # Made by `mikado lock` from the tools that runners declare; commit it, do not edit it.

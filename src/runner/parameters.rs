@@ -3,7 +3,8 @@
 //! Weakest first: the runner's default, `with:` of the project, the card's own
 //! `with:`, `--with NAME=VALUE`, `--with CARD:NAME=VALUE`. Values may name
 //! other parameters as `${with.NAME}` and the card as `${card}`. Scripts are
-//! never pasted into: they read variables.
+//! never pasted into: they read variables. A value has the shape of its default
+//! (a list, a mapping or a scalar), and is text where its default is text.
 
 use indexmap::IndexMap;
 
@@ -25,6 +26,16 @@ pub enum Fault {
     Missing {
         /// The parameter.
         name: String,
+    },
+    /// A value has another shape than the default.
+    #[error("the parameter `{name}` is {wanted}, and {found} is given")]
+    Shape {
+        /// The parameter.
+        name: String,
+        /// The shape of its default, such as `a list`.
+        wanted: &'static str,
+        /// What is given: a scalar itself, else its shape.
+        found: String,
     },
     /// A text names a parameter that is not declared.
     #[error("`${{with.{name}}}` names no parameter of the runner{}", declared(.known))]
@@ -75,7 +86,8 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// The first fault: an undeclared, missing or circular parameter.
+    /// The first fault: an undeclared, missing or circular parameter, or one of
+    /// another shape than its default.
     pub fn resolve(
         card: &str,
         defaults: &IndexMap<String, Value>,
@@ -86,7 +98,7 @@ impl Parameters {
         for layer in layers {
             for (name, value) in layer.values {
                 match values.get_mut(name) {
-                    Some(slot) => *slot = value.clone(),
+                    Some(slot) => *slot = shaped(name, value, &defaults[name])?,
                     None if layer.strict => {
                         let name = name.clone();
                         return Err(Fault::Undeclared {
@@ -223,6 +235,37 @@ impl Parameters {
     }
 }
 
+/// `value` as a value of the parameter `name`, whose default is `default`: of
+/// its shape, and text where it is text.
+///
+/// # Errors
+///
+/// Where it has another shape. Nothing is a value of every shape.
+pub fn shaped(name: &str, value: &Value, default: &Value) -> Result<Value, Fault> {
+    let shape = |value: &Value| match value {
+        Value::Null => None,
+        Value::List(_) => Some("a list"),
+        Value::Map(_) => Some("a mapping"),
+        Value::Bool(_) | Value::Number(_) | Value::Text(_) => Some("a scalar"),
+    };
+    let (Some(found), Some(wanted)) = (shape(value), shape(default)) else {
+        return Ok(value.clone());
+    };
+    if found != wanted {
+        return Err(Fault::Shape {
+            name: name.to_owned(),
+            wanted: if wanted == "a scalar" { "text" } else { wanted },
+            found: value
+                .scalar()
+                .map_or_else(|| found.to_owned(), |text| format!("`{text}`")),
+        });
+    }
+    Ok(match (default, value.scalar()) {
+        (Value::Text(_), Some(text)) => Value::Text(text),
+        _ => value.clone(),
+    })
+}
+
 /// Values from one place.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<'a> {
@@ -329,6 +372,38 @@ mod tests {
             resolve("{a: '${x}'}", "{}"),
             Err(Fault::BadReference { .. })
         ));
+    }
+
+    #[test]
+    fn values_have_the_shape_of_their_default() -> Result<(), Fault> {
+        let fault = |defaults: &str, card: &str| match resolve(defaults, card) {
+            Err(fault @ Fault::Shape { .. }) => fault.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            fault("{a: []}", "{a: 7}"),
+            "the parameter `a` is a list, and `7` is given"
+        );
+        assert_eq!(
+            fault("{a: {}}", "{a: [1]}"),
+            "the parameter `a` is a mapping, and a list is given"
+        );
+        assert_eq!(
+            fault("{a: ''}", "{a: {b: 1}}"),
+            "the parameter `a` is text, and a mapping is given"
+        );
+        // Text where the default is text; else a number is one if JSON can write it so.
+        let values = resolve(
+            "{text: '', any: ~, list: []}",
+            "{text: 3.9, any: 3.9, list: [1, 1.10, 007, true, x]}",
+        )?;
+        let variables = values.variables(|_| true);
+        let all = variables.last().map(|(_, json)| json.as_str());
+        assert_eq!(
+            all,
+            Some(r#"{"text":"3.9","any":3.9,"list":[1,"1.10","007",true,"x"]}"#)
+        );
+        Ok(())
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::runner::source_spec::place;
 pub use crate::runner::source_spec::{Override, SourceSpec};
 use crate::words;
 
-/// The place of the list of sources below a project's root.
-pub const SOURCES: &str = "runners/sources.yaml";
+/// The name of the list of sources in the folder of runners.
+pub const SOURCES: &str = "sources.yaml";
 
 /// A source's tree, ready to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct SourceTree {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// `runners/sources.yaml` can't be read.
-    #[error("{SOURCES}: {0}")]
+    #[error("`{SOURCES}` can't be read: {0}")]
     List(#[from] serde_yaml::Error),
     /// A name that the list does not have.
     #[error("no source is called `{name}`{}; add it to `{SOURCES}`", nearest.as_ref().map_or(String::new(), |near| format!(" (did you mean `{near}`?)")))]

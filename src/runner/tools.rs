@@ -272,6 +272,9 @@ pub enum ToolFault {
         /// The digest of what was unpacked.
         found: Digest,
     },
+    /// A host tool that nobody has asked, where nobody may.
+    #[error("it was not asked for its version yet")]
+    NotAsked,
     /// A host tool is not on the PATH.
     #[error("`{command}` {wanted}needed, none found on PATH; install it or put its folder on PATH")]
     Missing {

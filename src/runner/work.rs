@@ -222,6 +222,7 @@ pub fn parameters(
         .map(|(name, value)| (name, value));
     for (name, text) in all.chain(named.map(|(_, name, value)| (name, value))) {
         if let Some(default) = defaults.get(name) {
+            // What does not fit was told of before, or is by `resolve`.
             given.insert(name.clone(), from_command_line(text, default));
         }
     }
@@ -233,7 +234,9 @@ pub fn parameters(
     ];
     Parameters::resolve(card.stem.as_str(), defaults, &layers).map_err(|fault| {
         let span = match &fault {
-            Fault::Undeclared { name, .. } => card.front.with_spans.get(name).cloned(),
+            Fault::Undeclared { name, .. } | Fault::Shape { name, .. } => {
+                card.front.with_spans.get(name).cloned()
+            }
             _ => None,
         };
         let finding = Diagnostic::error("parameter", fault.to_string());
@@ -241,6 +244,7 @@ pub fn parameters(
             Fault::Missing { name } => {
                 finding.help(format!("give it in the card: `with: {{{name}: ...}}`"))
             }
+            Fault::Shape { name, wanted, .. } => finding.help(shape_help(name, wanted)),
             Fault::Undeclared { name, known } => {
                 match words::nearest(name, known.iter().map(String::as_str)) {
                     Some(near) => finding.help(format!("did you mean `{near}`?")),
@@ -253,10 +257,24 @@ pub fn parameters(
     })
 }
 
-/// A value of the command line: YAML, unless the default is text.
-fn from_command_line(text: &str, default: &Value) -> Value {
+/// What to write where a parameter has the wrong shape.
+pub fn shape_help(name: &str, wanted: &str) -> String {
+    match wanted {
+        "a list" => format!("write a list: `{name}: [..]` in the card, `--with '{name}=[..]'`"),
+        "a mapping" => {
+            format!("write a mapping: `{name}: {{..}}` in the card, `--with '{name}={{..}}'`")
+        }
+        _ => format!("write one value: `{name}: ..` in the card, `--with {name}=..`"),
+    }
+}
+
+/// A value of the command line: YAML, unless the default is text. Nothing is an
+/// empty list or mapping where the default is one.
+pub fn from_command_line(text: &str, default: &Value) -> Value {
     match default {
         Value::Text(_) => Value::Text(text.to_owned()),
+        Value::List(_) if text.trim().is_empty() => Value::List(Vec::new()),
+        Value::Map(_) if text.trim().is_empty() => Value::Map(IndexMap::new()),
         _ => Value::from_yaml(text).unwrap_or_else(|_| Value::Text(text.to_owned())),
     }
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use prost::Message as _;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::gc::{is_wanted, size_of_folder};
@@ -18,7 +19,7 @@ use crate::digest::Digest;
 use crate::reapi::Directory;
 
 /// What a verification found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
     /// Trees that were read.
@@ -36,7 +37,7 @@ pub struct Verified {
 }
 
 /// Something that is not what was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum Damage {
     /// A tree whose contents have another digest.
@@ -229,7 +230,7 @@ impl Store {
 }
 
 /// What a store holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
     /// The store's folder.

@@ -128,7 +128,7 @@ steps: [{ name: copy, run: 'echo some words; grep b \"$WITH_FILE\" > \"$OUT/copy
     );
     sandbox.mikado("run --jobs 1").exits(1).prints(str![[r#"
   Running a (never run)
-   Failed a: `copy` exited with 1
+   Failed a
 blocked: both lacks `a` and `b`
 error: a: `copy` exited with 1
   | some words
@@ -179,11 +179,11 @@ fn each_kind_of_card_does_what_it_is_for() {
         .mikado("run goal --jobs 1")
         .exits(5)
         .prints(str![[r#"
-    Waits hand: to be done by hand
+    Waits hand
   Running command
       Ran command in [TIME]
   Running probe
-    Waits probe: not true yet: `the door is open` exited with 1
+    Waits probe
 waiting: hand: to be done by hand
   1. Lift it.
   2. Put it down.
@@ -191,6 +191,7 @@ waiting: hand: to be done by hand
   it blocks `after-hand`
 waiting: probe: not true yet: `the door is open` exited with 1
   | looking
+  when it is true: mikado run probe
   it blocks `goal`
 blocked: after-hand lacks `hand`
 blocked: goal lacks `after-hand` and `probe`
@@ -534,6 +535,11 @@ fn an_artifact_is_exported_as_plain_files() {
         .exits(0)
         .says("both: ");
     assert_eq!(sandbox.read("out/here/copy"), "a\nb\n");
+    // Where something lies already, it is the command that is wrong.
+    sandbox
+        .mikado("artifact export both -o out/here")
+        .exits(2)
+        .says("add `--force` to replace what is there");
     sandbox.write("out/here/copy", "writable");
     sandbox
         .mikado("artifact path both")
@@ -746,7 +752,7 @@ fn checks_and_force_say_why_and_a_failure_says_how_to_try_again() {
         .mikado("run both --with 'file=a.txt' --keep-going")
         .exits(1)
         .says("  Running a (check `holds` has not passed yet)\n")
-        .says("Failed a: check `holds` exited with 1\n")
+        .says("error: a: check `holds` exited with 1\n")
         .says("  try again: mikado run both --with file=a.txt\n");
     sandbox
         .mikado("run a")

@@ -5,15 +5,22 @@
     reason = "a test binary has no users, and a test stops at its first surprise"
 )]
 
+mod agreement;
 mod audit;
 mod authentik;
 mod chain;
+mod completions;
 mod corners;
 mod doctor;
 mod foreign;
+mod parameters;
+mod plan;
 mod process;
 mod readme;
+mod runner_scripts;
+mod schema;
 mod shell;
 mod support;
 mod tidy;
+mod verify;
 mod view;

@@ -90,7 +90,8 @@ fn blocked_says_what_holds_things_up() {
 stuck    mortar  Mix mortar
            `the command` exited with 3
          | it broke
-           log: .mikado/logs/mortar.log; try again: mikado run mortar
+           log: .mikado/logs/mortar.log
+           try again: mikado run mortar
 by hand  bricks  Bring bricks
            1. Order them.
            2. Carry them.
@@ -376,6 +377,7 @@ fn verify_finds_what_is_no_longer_true() {
    broken file: no longer true: `the file is there` exited with 1
           | looking
 2 cards looked at, 1 no longer true, 1 without a check
+to work on it again: mikado reopen file
 
 "#]]);
     assert!(sandbox.read("cards/file.md").contains("status: complete"));

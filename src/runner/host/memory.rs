@@ -4,10 +4,11 @@
 //! and what decides between versions are the same: path, size, time and inode of
 //! files, and the settings of version managers. A shim (a script, or a program
 //! called by a name that is not its own) may listen to settings that nobody here
-//! knows, so its answer is kept only where it led to another program: then the
-//! worst is a version that the user had before, under its true name.
+//! knows, so its answer counts in a later run only where it led to another
+//! program: then the worst is a version that the user had before, under its true
+//! name. A plan, which asks nobody, takes any answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -33,16 +34,22 @@ pub(super) struct Answer {
 pub(super) struct Memory {
     version: u32,
     answers: BTreeMap<String, Kept>,
-    /// Answers that hold for this process alone.
+    /// The questions that were asked in this process.
     #[serde(skip)]
-    passing: BTreeMap<String, Kept>,
+    asked: BTreeSet<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// The version of the file.
+const VERSION: u32 = 2;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
     /// What the answer depends on, when it was given.
     state: String,
     answer: Answer,
+    /// Whether it counts for one process alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    passing: bool,
 }
 
 /// A question to a program: where it was found, and the commands that ask it.
@@ -84,7 +91,7 @@ impl Memory {
         fs::read(file)
             .ok()
             .and_then(|text| serde_json::from_slice::<Memory>(&text).ok())
-            .filter(|memory| memory.version == 1)
+            .filter(|memory| memory.version == VERSION)
             .unwrap_or_default()
     }
 
@@ -96,12 +103,28 @@ impl Memory {
         folder: &Path,
     ) -> Option<Answer> {
         let key = question.key();
-        let kept = self.passing.get(&key).or_else(|| self.answers.get(&key))?;
+        let is_passing = self.answers.get(&key).is_some_and(|kept| kept.passing);
+        match is_passing && !self.asked.contains(&key) {
+            true => None,
+            false => self.last_answer(question, user, folder),
+        }
+    }
+
+    /// The answer that was given last, as far as the files that it depends on
+    /// are the same.
+    pub(super) fn last_answer(
+        &self,
+        question: &Question<'_>,
+        user: &UserEnvironment,
+        folder: &Path,
+    ) -> Option<Answer> {
+        let key = question.key();
+        let kept = self.answers.get(&key)?;
         let state = question.state(&kept.answer.program, user, folder);
         (state == kept.state).then(|| kept.answer.clone())
     }
 
-    /// Keeps an answer, in `file` where it holds for longer than this process.
+    /// Keeps an answer, in `file`.
     pub(super) fn keep(
         &mut self,
         question: &Question<'_>,
@@ -112,13 +135,17 @@ impl Memory {
     ) {
         let state = question.state(&answer.program, user, folder);
         let passing = answer.program == question.real && is_shim(question.real, question.word);
-        let kept = Kept { state, answer };
-        if passing {
-            self.passing.insert(question.key(), kept);
+        let kept = Kept {
+            state,
+            answer,
+            passing,
+        };
+        self.version = VERSION;
+        self.asked.insert(question.key());
+        let before = self.answers.insert(question.key(), kept.clone());
+        if before.as_ref() == Some(&kept) {
             return;
         }
-        self.version = 1;
-        self.answers.insert(question.key(), kept);
         // Where it can't be written, the tools are asked again in the next run.
         let _written = self.write(file);
     }

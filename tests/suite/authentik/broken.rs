@@ -23,7 +23,7 @@ pub(super) fn fails(card: &str, words: &[&str], break_it: impl FnOnce(&Sandbox))
 pub(super) fn fails_in(sandbox: &Sandbox, card: &str, words: &[&str], options: &str) {
     let run = format!("run {GOAL} --keep-going {options}");
     let mut ran = sandbox.mikado(&run).exits(1);
-    ran = ran.says(&format!("Failed {card}: "));
+    ran = ran.says(&format!("error: {card}: "));
     for word in words {
         ran = ran.says(word);
     }
@@ -158,7 +158,7 @@ fn vendor_hash_that_is_wrong() {
     sandbox
         .mikado(&format!("run {GOAL}"))
         .exits(1)
-        .says(&format!("Failed {SERVER}: fetch vendor: "))
+        .says(&format!("error: {SERVER}: fetch vendor: "))
         .says(&format!("wanted: {wrong}\n  got:    {right}\n"))
         .says("write the new hash into the card")
         .says(&format!("blocked: {GOAL} lacks `{SERVER}`"));

@@ -137,7 +137,7 @@ fn tool_that_the_registry_refuses() {
     sandbox
         .mikado(&format!("run {CLIENT}"))
         .exits(1)
-        .says(&format!("Failed {CLIENT}: tool `"))
+        .says(&format!("error: {CLIENT}: tool `"))
         .says("of runner `api-client`");
     assert!(super::is_open(&sandbox, CLIENT));
 }

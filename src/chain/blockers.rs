@@ -1,0 +1,50 @@
+//! What blocks a card and is no ready card.
+//!
+//! A blocked card has leaves below it, or something that no run can change: a
+//! file that can't be read, an entry that names no card, a cycle. Those are
+//! told in words, since a plan that only says "blocked" helps nobody.
+
+use std::collections::BTreeSet;
+
+use super::{Chain, State};
+use crate::card::Stem;
+use crate::words;
+
+impl Chain {
+    /// What blocks `stem`, itself or further down, and is no ready card: one
+    /// line each, in a stable order; empty unless it is blocked.
+    pub fn faults_below(&self, stem: &Stem) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        let mut pending = vec![stem.clone()];
+        while let Some(next) = pending.pop() {
+            if seen.insert(next.clone()) {
+                pending.extend(self.blocked_by(&next));
+            }
+        }
+        let mut lines = Vec::new();
+        for below in &seen {
+            match self.state(below) {
+                State::Unreadable => lines.push(format!(
+                    "`{below}` can't be read, or several files have this stem"
+                )),
+                State::Blocked => {
+                    let unknown = self.unknown(below).iter();
+                    lines.extend(
+                        unknown.map(|text| {
+                            format!("`{below}` requires `{text}`, which names no card")
+                        }),
+                    );
+                }
+                State::Complete | State::Ready => {}
+            }
+        }
+        let knot: Vec<&Stem> = seen.intersection(&self.cyclic).collect();
+        if !knot.is_empty() {
+            lines.push(format!(
+                "a cycle through {}; `mikado check` shows its edges",
+                words::list(&knot)
+            ));
+        }
+        lines
+    }
+}
