@@ -134,6 +134,16 @@ impl Default for Look {
     }
 }
 
+/// The style of the word for a severity.
+pub fn severity_style(severity: Severity) -> Style {
+    let colour = match severity {
+        Severity::Error => AnsiColor::Red,
+        Severity::Warning => AnsiColor::Yellow,
+        Severity::Note => AnsiColor::Cyan,
+    };
+    Style::new().bold().fg_color(Some(colour.into()))
+}
+
 /// Draws a finding as text of several lines, with a line feed at the end.
 ///
 /// ```text
@@ -147,13 +157,13 @@ impl Default for Look {
 /// ```
 pub fn render(finding: &Diagnostic, look: Look) -> String {
     let paint = Paint(look.colour);
-    let (word, colour) = match finding.severity {
-        Severity::Error => ("error", AnsiColor::Red),
-        Severity::Warning => ("warning", AnsiColor::Yellow),
-        Severity::Note => ("note", AnsiColor::Cyan),
+    let word = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
     };
-    let strong = Style::new().bold().fg_color(Some(colour.into()));
-    let edge = Style::new().fg_color(Some(AnsiColor::Blue.into()));
+    let strong = severity_style(finding.severity);
+    let edge = Style::new().bold().fg_color(Some(AnsiColor::Blue.into()));
     let bold = Style::new().bold();
 
     let mut out = String::new();

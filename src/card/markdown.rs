@@ -6,6 +6,8 @@
 use comrak::nodes::NodeValue;
 use comrak::{Arena, Options, parse_document};
 
+use super::source::line_end;
+
 /// The lines of a text with their offsets and whether they are code: inside a
 /// fenced block, or the fence itself.
 pub(crate) struct Lines<'a> {
@@ -51,14 +53,12 @@ impl<'a> Iterator for Lines<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let (line, rest) = match self.rest.find('\n') {
-            Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
-            None => (self.rest, ""),
-        };
+        let (line, rest) = self.rest.split_at(line_end(self.rest.as_bytes(), 0));
         let offset = self.offset;
-        self.offset += self.rest.len() - rest.len();
+        self.offset += line.len();
         self.rest = rest;
-        let text = line.strip_suffix('\r').unwrap_or(line);
+        let text = line.strip_suffix('\n').unwrap_or(line);
+        let text = text.strip_suffix('\r').unwrap_or(text);
         let role = self.role(text);
         Some(Line { offset, text, role })
     }

@@ -89,7 +89,7 @@ pub fn run(args: AuditArgs, context: &Context) -> Result<Exit, Error> {
         Format::Json => as_json(&stem, &audit),
         Format::Text => text(&stem, &file, root, &audit),
     };
-    let out = &mut io::stdout().lock();
+    let out = &mut context.out(args.format);
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     written.map_err(Error::disk("write to", "standard output"))?;
     Ok(match &audit.failure {

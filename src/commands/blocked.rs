@@ -8,6 +8,7 @@ use crate::answer::{BlockedCard, Blockers, Hold, Leaf, SCHEMA_VERSION};
 use crate::card::Stem;
 use crate::chain::State;
 use crate::cli::{Context, Format};
+use crate::columns::{Screen, columns};
 use crate::error::{Error, Exit};
 use crate::words::{list, shell_word};
 
@@ -97,10 +98,10 @@ pub fn blocked(args: BlockedArgs, context: &Context) -> Result<Exit, Error> {
             .map(|stem| view.blocked(stem))
             .collect(),
     };
-    let out = &mut io::stdout().lock();
+    let out = &mut context.out(args.format);
     let written = match args.format {
         Format::Json => write_json(out, &answer),
-        Format::Text => text(out, &answer, asked.as_ref(), &view),
+        Format::Text => text(out, &answer, asked.as_ref(), &view, context.screen()),
     };
     written.map_err(Error::disk("write to", "standard output"))?;
     Ok(Exit::Done)
@@ -135,13 +136,22 @@ fn text(
     answer: &Blockers,
     asked: Option<&Stem>,
     view: &View<'_>,
+    screen: Screen,
 ) -> io::Result<()> {
     for leaf in &answer.leaves {
-        writeln!(out, "{:<8} {}  {}", leaf.hold.word(), leaf.stem, leaf.title)?;
+        let word = format!("{:<8}", leaf.hold.word());
+        let word = screen.paint.with(view.standing(&leaf.stem).style(), &word);
+        let title = screen.rest(&leaf.title, 11 + columns(leaf.stem.as_str()));
+        writeln!(
+            out,
+            "{}",
+            format!("{word} {}  {title}", leaf.stem).trim_end()
+        )?;
         leaf_lines(out, leaf)?;
     }
     for card in &answer.blocked {
-        writeln!(out, "blocked  {}  by {}", card.stem, held_by(card))?;
+        let line = format!("{}  by {}", card.stem, held_by(card));
+        writeln!(out, "blocked  {}", screen.wrapped(&line, 9, 11))?;
     }
     match asked.map(|stem| (stem, view.state(stem))) {
         Some((stem, State::Complete)) => writeln!(out, "{stem} is complete"),

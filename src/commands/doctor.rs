@@ -60,7 +60,7 @@ pub fn run(args: DoctorArgs, context: &Context) -> Result<Exit, Error> {
     conditions.extend(machine());
     conditions.extend(["bash", "git", "python3"].map(|name| program(name, context)));
     conditions.extend(project(context));
-    let out = &mut io::stdout().lock();
+    let out = &mut context.out(args.format);
     let written = match args.format {
         Format::Json => {
             let object = Diagnosis {

@@ -1,11 +1,11 @@
 //! `mikado init`.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::Context;
+use crate::cli::{Context, Format};
 use crate::error::{Error, Exit};
 use crate::project::CONFIG;
 
@@ -72,7 +72,8 @@ pub fn run(_: InitArgs, context: &Context) -> Result<Exit, Error> {
     }
     lines.push("next: mikado list".into());
     let text = lines.join("\n");
-    writeln!(io::stdout(), "{text}").map_err(Error::disk("write to", "standard output"))?;
+    writeln!(context.out(Format::Text), "{text}")
+        .map_err(Error::disk("write to", "standard output"))?;
     Ok(Exit::Done)
 }
 

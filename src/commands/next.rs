@@ -65,7 +65,7 @@ pub fn next(args: NextArgs, context: &Context) -> Result<Exit, Error> {
         let height = heights.get(*stem).copied().unwrap_or(0);
         card(stem, height, &view, &selection)
     });
-    let out = &mut io::stdout().lock();
+    let out = &mut context.out(args.format);
     let written = match (chosen, args.format) {
         (Some(card), Format::Text) => text(out, &card),
         (Some(card), Format::Json) => write_json(out, &Next::Card(Box::new(card))),

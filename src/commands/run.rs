@@ -8,11 +8,12 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::card::{Card, PlanState, Source, Stem, edit};
-use crate::cli::{Context, Format};
+use crate::cli::{Context, Format, terminal_columns};
 use crate::engine::{Engine, Marked, Options, store_error};
 use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::process::GRACE;
+use crate::report::folded::Folded;
 use crate::report::{JsonReport, PlainReport, ProgressReport, Report, Summary};
 use crate::store::Limits;
 use crate::workspace::Workspace;
@@ -193,7 +194,11 @@ fn tidy(workspace: &Workspace, limits: &Limits) {
 }
 
 fn report(args: &RunArgs, context: &Context) -> Box<dyn Report> {
-    let out = Box::new(io::stdout());
+    let columns = match args.format {
+        Format::Json => None,
+        Format::Text => terminal_columns(io::stdout()),
+    };
+    let out = Box::new(Folded::new(io::stdout(), columns));
     if args.format == Format::Json {
         return Box::new(JsonReport::new(out));
     }

@@ -90,7 +90,7 @@ pub fn run_here(args: &StoreArgs, context: &Context) -> Result<Exit, Error> {
         &workspace.store,
         limits,
         &kept,
-        &mut io::stdout().lock(),
+        &mut context.out(args.command.format()),
     )
 }
 

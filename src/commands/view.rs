@@ -5,6 +5,8 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use anstyle::Style;
+
 use crate::answer::{BlockedCard, CardObject, Coded, Hold, LastRun};
 use crate::card::body::Body;
 use crate::card::{Card, Stem};
@@ -13,6 +15,7 @@ use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::process::capture;
 use crate::runner::definition::Kind;
 use crate::runner::work::{Runners, Work};
+use crate::standing::Standing;
 use crate::store::{CardHistory, CardRun, Local};
 
 use super::lack::Lack;
@@ -194,6 +197,18 @@ impl<'a> View<'a> {
             State::Ready if self.stuck(&card.stem).is_some() => "stuck",
             state => state.word(),
         }
+    }
+
+    /// How a card stands.
+    pub(crate) fn standing(&self, stem: &Stem) -> Standing {
+        // What somebody does by hand can be worked on: it is ready.
+        let waits = self.kind_of(stem) == Some(Kind::Probe);
+        Standing::new(self.state(stem), self.stuck(stem).is_some(), waits)
+    }
+
+    /// The style of the word for a card's state.
+    pub(crate) fn style(&self, card: &Card) -> Style {
+        self.standing(&card.stem).style()
     }
 
     /// The open cards that wait for `stem`, directly or not, sorted.

@@ -52,7 +52,7 @@ pub fn why(args: WhyArgs, context: &Context) -> Result<Exit, Error> {
         last_run: view.last_run_object(&stem),
         stem,
     };
-    let out = &mut io::stdout().lock();
+    let out = &mut context.out(args.format);
     let written = match args.format {
         Format::Json => write_json(out, &answer),
         Format::Text => text(out, &answer, &freshness, &view),

@@ -37,6 +37,7 @@ use crate::card::Stem;
 use crate::digest::Digest;
 use crate::error::{Error, Exit};
 use crate::event::{Event, Failure, How, Outcome};
+use crate::fail_point;
 use crate::plan::{Plan, PlannedCard};
 use crate::process::Keeper;
 use crate::runner::definition::{Isolation, Kind};
@@ -173,7 +174,8 @@ impl Engine {
             &runtime,
             Rc::clone(&engine).drive(plan, mark, listener, received),
         );
-        engine.workspace.trace.save();
+        let new = engine.workspace.local.new_folder();
+        engine.workspace.trace.save(&new);
         // Nothing blocking is worth waiting for once the run is over.
         runtime.shutdown_background();
         ran
@@ -507,7 +509,10 @@ impl Engine {
         match self.options.verify {
             true => restart(&log),
             // The log before stays beside it, for comparison; neither may be there.
-            false => drop(std::fs::rename(&log, log.with_extension("previous.log"))),
+            false => {
+                drop(fail_point::reach("log.previous"));
+                drop(std::fs::rename(&log, log.with_extension("previous.log")));
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, Failure};
+use crate::fail_point;
 use crate::process::{Execution, Exit, Outcome, capture};
 use crate::reapi::{ActionResult, ExecutedActionMetadata, OutputDirectory, Timestamp};
 use crate::runner::units;
@@ -439,7 +440,8 @@ impl Drop for ClearedFolder {
 }
 
 pub(super) fn open_log(path: &Path) -> Result<(OwnedFd, u64), Obstacle> {
-    let opened = capture::open(path).and_then(|file| {
+    let opened = fail_point::reach("log.open").and_then(|()| capture::open(path));
+    let opened = opened.and_then(|file| {
         let length = file.metadata()?.len();
         Ok((OwnedFd::from(file), length))
     });

@@ -1,7 +1,9 @@
 //! Reports: what a run shows, made from its events alone.
 
+pub mod folded;
 mod json;
 pub mod junit;
+pub mod page;
 mod plain;
 mod progress;
 mod summary;

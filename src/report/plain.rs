@@ -66,7 +66,7 @@ impl PlainReport {
             },
             // What happened is told of at the end, where it is not overlooked.
             Outcome::Failed(_) => self.line("Failed", AnsiColor::Red, card.as_str()),
-            Outcome::Waits(_) => self.line("Waits", AnsiColor::Yellow, card.as_str()),
+            Outcome::Waits(_) => self.line("Waits", AnsiColor::Magenta, card.as_str()),
             Outcome::NotStarted { .. } => Ok(()),
         }
     }
@@ -92,15 +92,11 @@ impl PlainReport {
     }
 
     fn wait(&mut self, card: &Stem, wait: &Wait, blocks: &[Stem]) -> io::Result<()> {
-        let word = match wait.kind {
-            WaitKind::Stuck => "stuck",
-            _ => "waiting",
+        let (word, color) = match wait.kind {
+            WaitKind::Stuck => ("stuck", AnsiColor::Red),
+            _ => ("waiting", AnsiColor::Magenta),
         };
-        self.heading(
-            AnsiColor::Yellow,
-            word,
-            &format!(": {card}: {}", wait.message),
-        )?;
+        self.heading(color, word, &format!(": {card}: {}", wait.message))?;
         for line in &wait.lines {
             match wait.kind {
                 WaitKind::Probe => writeln!(self.out, "  | {line}")?,
@@ -190,7 +186,7 @@ impl Report for PlainReport {
         let lacking = |blocked: &&Blocked| !blocked.lacks.is_empty() && !is_interrupted;
         for blocked in summary.blocked.iter().filter(lacking) {
             let rest = format!(": {} lacks {}", blocked.card, list(&blocked.lacks));
-            self.heading(AnsiColor::Yellow, "blocked", &rest)?;
+            self.heading(AnsiColor::Magenta, "blocked", &rest)?;
         }
         for (card, failure) in &summary.failures {
             self.failure(card, failure, summary)?;

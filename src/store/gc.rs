@@ -24,6 +24,7 @@ use super::segments::{Kind, digest_of_key};
 use super::trees::USE_GRAIN;
 use super::{Store, hold, lockfile, now_ms, scratch};
 use crate::digest::Digest;
+use crate::fail_point;
 
 /// Records that are younger are kept whether or not they are of use yet: what
 /// names them may not have been flushed.
@@ -104,6 +105,7 @@ impl Store {
         self.layout.writable("collect what is not used")?;
         let scratch = self.scratch()?;
         let gate = self.layout.locks.join("gc");
+        fail_point::reach("gc.lock").during("open the lock", &gate)?;
         let turn = fs::File::create(&gate).during("open the lock", &gate)?;
         if turn.try_lock().is_err() {
             return Ok(Collected {
@@ -113,6 +115,7 @@ impl Store {
         }
         let alive = scratch::sweep(&self.layout.tmp, Some(scratch.path()))?;
         lockfile::sweep(&self.layout.locks)?;
+        self.segments.sweep()?;
         self.refresh()?;
         let protected = self.protection(&alive, keep);
         let mut collected = Collected::default();
@@ -193,6 +196,7 @@ impl Store {
         let own = hold(&self.scratch).clone();
         let own = own.as_ref().map(|scratch| scratch.path());
         scratch::sweep(&self.layout.tmp, own)?;
+        self.segments.sweep()?;
         let adopted = std::mem::take(&mut *hold(&self.known.adopted));
         let noted: Option<Last> = self.note(NOTE)?;
         let first = noted.is_none();
@@ -249,6 +253,7 @@ impl Store {
                 if used(&note, &tree.path) != candidate.used || !rename_away(&tree.path, &aside)? {
                     return Ok(false);
                 }
+                fail_point::reach("gc.note").during("delete", &note)?;
                 let _ = fs::remove_file(note);
                 drop(gate);
             }
@@ -259,6 +264,7 @@ impl Store {
                 let _ = fs::remove_file(self.layout.caches.join(format!(".used-{name}")));
             }
         }
+        fail_point::reach("gc.delete").during("delete", &aside)?;
         scratch::remove_all(&aside)?;
         Ok(true)
     }
@@ -325,6 +331,7 @@ impl Protection {
 
 /// Renames a folder; false where it is gone already.
 fn rename_away(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    fail_point::reach("gc.aside").during("set aside", from)?;
     match fs::rename(from, to) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

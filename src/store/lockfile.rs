@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{During as _, StoreError};
 use crate::digest::Digest;
+use crate::fail_point;
 
 /// Who holds a lock, for messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,7 @@ impl Drop for ActionLock {
     fn drop(&mut self) {
         // Deleted before it is freed; who waits for it sees that and makes a
         // new one. Otherwise there would be one file for each action ever.
+        let _ = fail_point::reach("lock.free");
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -78,6 +80,7 @@ pub(super) fn try_lock(path: &Path, holder: &Holder) -> Result<TryLock, StoreErr
             continue;
         }
         let text = serde_json::to_string(holder).unwrap_or_default();
+        fail_point::reach("lock.holder").during("write", path)?;
         file.set_len(0).during("write", path)?;
         file.write_all(text.as_bytes()).during("write", path)?;
         return Ok(TryLock::Acquired(ActionLock {
@@ -124,6 +127,7 @@ pub(super) fn lock_briefly(path: &Path, shared: bool) -> Result<File, StoreError
 
 /// Opens a lock file, making it where it is missing.
 fn open(path: &Path) -> Result<File, StoreError> {
+    fail_point::reach("lock.open").during("open the lock", path)?;
     File::options()
         .create(true)
         .truncate(false)

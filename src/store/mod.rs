@@ -50,6 +50,7 @@ pub use trees::{HashedTree, TreeSize};
 pub use verify::{Damage, Stats, Verified};
 
 use crate::digest::Digest;
+use crate::fail_point;
 use error::During as _;
 use layout::Layout;
 use scratch::Scratch;
@@ -105,7 +106,8 @@ impl Store {
         let path = self.layout.caches.join(name);
         layout::ensure_folder(&path)?;
         let used = self.layout.caches.join(format!(".used-{name}"));
-        let touched = File::options().create(true).append(true).open(&used);
+        let touched = fail_point::reach("cache.note")
+            .and_then(|()| File::options().create(true).append(true).open(&used));
         match touched.and_then(|file| file.set_modified(SystemTime::now())) {
             Err(error) if layout::is_refusal(&error) => {}
             touched => touched.during("note the use in", &used)?,

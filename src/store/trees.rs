@@ -23,6 +23,7 @@ use super::segments::{Key, Kind};
 use super::witness::Witness;
 use super::{Store, copy, hold, lockfile, parallel, scratch};
 use crate::digest::Digest;
+use crate::fail_point;
 
 /// How long a tree that was found whole is not looked at again.
 const TRUST: Duration = Duration::from_secs(1);
@@ -85,6 +86,7 @@ impl Store {
         for _ in 0..64 {
             match rename_new(folder, &target) {
                 Ok(()) => {
+                    fail_point::reach("tree.note").during("move into the store", folder)?;
                     self.note_tree(&scan)?;
                     self.note_use(&scan.digest)?;
                     *hold(&self.known.adopted) += scan.witness.disk;
@@ -220,6 +222,7 @@ impl Store {
         let _gate = lockfile::lock_briefly(&self.layout.locks.join("trees"), false)?;
         match root_of(&path)? {
             Some(meta) if meta.ino() == inode => {
+                fail_point::reach("tree.aside").during("set aside", &path)?;
                 fs::rename(&path, &aside).during("set aside", &path)
             }
             _ => Ok(()),
@@ -239,10 +242,8 @@ impl Store {
         }
         // A collection reads these notes and deletes behind the same gate.
         let _gate = lockfile::lock_briefly(&self.layout.locks.join("trees"), true)?;
-        let touched = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
+        let touched = fail_point::reach("tree.use")
+            .and_then(|()| File::options().create(true).append(true).open(&path))
             .and_then(|file| file.set_modified(now));
         match touched {
             Err(error) if is_refusal(&error) => Ok(()),
@@ -283,6 +284,7 @@ impl Store {
         }
         paths.push(self.layout.trees.clone());
         parallel::each(&paths, SYNC_THREADS, |path| {
+            fail_point::reach("tree.sync").during("sync", path)?;
             match File::open(path).and_then(|file| file.sync_all()) {
                 // Set aside meanwhile: then its record is a miss.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -326,6 +328,7 @@ pub(super) fn root_of(path: &Path) -> Result<Option<fs::Metadata>, StoreError> {
 
 /// Renames `from` to a name that must be free.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    fail_point::reach("tree.name")?;
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // A file system that can't promise it. Renaming a folder replaces
         // nothing but an empty folder, which is then an equal tree or wrong.

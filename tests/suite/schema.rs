@@ -75,7 +75,7 @@ fn every_answer_fits_its_schema() {
         check("graph", "graph");
         check("verify --all", "verify");
         for card in [
-            "built", "broken", "goal", "probe", "torn", "twice", "page", "left", "odd",
+            "built", "broken", "goal", "probe", "torn", "page", "left", "odd",
         ] {
             check(&format!("show {card}"), "show");
             check(&format!("why {card}"), "why");
@@ -96,6 +96,7 @@ fn every_answer_fits_its_schema() {
     check("run nope", "error");
     check("run left", "error");
     check("show nope", "error");
+    check("show twice", "error");
 }
 
 #[test]

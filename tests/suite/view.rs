@@ -182,11 +182,11 @@ fn show_prints_the_text_byte_for_byte() {
 #[test]
 fn graph_is_drawn_in_a_stable_order() {
     plan().mikado("graph").exits(0).prints(str![[r#"
-  1 ready      bricks
-    complete   water
-  2 ready      mortar
+  1 ready      bricks  Bring bricks
+    complete   water  Water
+  2 ready      mortar  Mix mortar
                  <- water
-  3 blocked    wall (goal)
+  3 blocked    wall (goal)  Build the wall
                  <- bricks, mortar
 
 "#]]);
