@@ -5,24 +5,22 @@
 //! version keys are added, never renamed, taken away or given another meaning.
 //! `JSON.md` is the page for its readers. Pure.
 
-mod audit;
 mod card;
-mod doctor;
 mod fault;
 mod graph;
 mod leaf;
+mod machine;
 mod run;
 mod why;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use audit::{Audited, DeedWord, UndeclaredObject};
 pub use card::{CardList, CardObject, Coded, FindingList, FindingObject, LastRun};
-pub use doctor::{Condition, Diagnosis, Health};
 pub use fault::Fault;
 pub use graph::{GraphCard, GraphObject, RequiredBy, UsedBy};
 pub use leaf::{BlockedCard, Blockers, Commands, Hold, Leaf, Next, NextCard};
+pub use machine::{AuditObject, Diagnosis, Health, HealthFinding, UndeclaredObject};
 pub use run::{Ended, RunEvent, RunLine};
 pub use why::{ArtifactObject, Freshness, MadeBy, PlanList, PlannedObject, Reasons, Shown};
 

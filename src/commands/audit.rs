@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::answer::{Audited, DeedWord, SCHEMA_VERSION, UndeclaredObject};
+use crate::answer::{AuditObject, SCHEMA_VERSION, UndeclaredObject};
 use crate::card::Stem;
 use crate::cli::{Context, Format};
 use crate::engine::audit::Audit;
@@ -19,6 +19,7 @@ use crate::runner::definition::Kind;
 use crate::words::count;
 
 use super::selection::{Selection, SelectionArgs, ToolsFrom};
+use super::write_json;
 
 /// Say what a build touches and does not declare
 ///
@@ -85,12 +86,12 @@ pub fn run(args: AuditArgs, context: &Context) -> Result<Exit, Error> {
     };
     let audit = Audit::of(workspace, card, listener)?;
     let root = &selection.project.root;
-    let text = match args.format {
-        Format::Json => as_json(&stem, &audit),
-        Format::Text => text(&stem, &file, root, &audit),
-    };
     let out = &mut context.out(args.format);
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = match args.format {
+        Format::Json => write_json(out, &answer(&stem, &audit)),
+        Format::Text => out.write_all(text(&stem, &file, root, &audit).as_bytes()),
+    };
+    let written = written.and_then(|()| out.flush());
     written.map_err(Error::disk("write to", "standard output"))?;
     Ok(match &audit.failure {
         Some(_) => Exit::Failed,
@@ -232,15 +233,15 @@ fn yaml(text: &str) -> String {
     }
 }
 
-fn as_json(stem: &Stem, audit: &Audit) -> String {
+fn answer(stem: &Stem, audit: &Audit) -> AuditObject {
     let one = |one: &Undeclared| UndeclaredObject {
         deed: match one.deed {
-            Deed::Read | Deed::List => DeedWord::Read,
-            Deed::Execute => DeedWord::Execute,
-            Deed::Write => DeedWord::Write,
-            Deed::Talk => DeedWord::Talk,
-            Deed::Connect => DeedWord::Connect,
-            Deed::Listen => DeedWord::Listen,
+            Deed::Read | Deed::List => "read",
+            Deed::Execute => "execute",
+            Deed::Write => "write",
+            Deed::Talk => "talk",
+            Deed::Connect => "connect",
+            Deed::Listen => "listen",
         },
         place: one.place.to_string_lossy().into_owned(),
         files: one.files,
@@ -251,7 +252,7 @@ fn as_json(stem: &Stem, audit: &Audit) -> String {
             _ => None,
         },
     };
-    let object = Audited {
+    AuditObject {
         schema_version: SCHEMA_VERSION,
         stem: stem.clone(),
         failed: audit
@@ -261,7 +262,6 @@ fn as_json(stem: &Stem, audit: &Audit) -> String {
         undeclared: audit.undeclared.iter().map(one).collect(),
         add: lines(&audit.undeclared),
         requires: uses(&audit.undeclared),
-        log: audit.log.clone(),
-    };
-    format!("{}\n", serde_json::to_string(&object).unwrap_or_default())
+        log: audit.log.to_string_lossy().into_owned(),
+    }
 }

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use crate::answer::{Condition, Diagnosis, Health, SCHEMA_VERSION};
+use crate::answer::{Diagnosis, Health, HealthFinding, SCHEMA_VERSION};
 use crate::cli::{Context, Format};
 use crate::error::{Error, Exit};
 use crate::process::Kernel;
@@ -24,6 +24,7 @@ use crate::workspace::{Setting, Workspace, store_folder};
 
 use super::run::processors;
 use super::selection::{Selection, SelectionArgs};
+use super::write_json;
 
 /// Say what this machine can do, and what is missing
 ///
@@ -35,13 +36,13 @@ pub struct DoctorArgs {
     pub format: Format,
 }
 
-fn condition(
+fn finding(
     name: &str,
     health: Health,
     says: impl Into<String>,
     help: impl Into<String>,
-) -> Condition {
-    Condition {
+) -> HealthFinding {
+    HealthFinding {
         name: name.to_owned(),
         health,
         says: says.into(),
@@ -55,26 +56,25 @@ fn condition(
 ///
 /// Where the output can't be written.
 pub fn run(args: DoctorArgs, context: &Context) -> Result<Exit, Error> {
-    let mut conditions = vec![version()];
-    conditions.extend(kernel());
-    conditions.extend(machine());
-    conditions.extend(["bash", "git", "python3"].map(|name| program(name, context)));
-    conditions.extend(project(context));
+    let mut findings = vec![version()];
+    findings.extend(kernel());
+    findings.extend(machine());
+    findings.extend(["bash", "git", "python3"].map(|name| program(name, context)));
+    findings.extend(project(context));
     let out = &mut context.out(args.format);
     let written = match args.format {
         Format::Json => {
-            let object = Diagnosis {
+            let answer = Diagnosis {
                 schema_version: SCHEMA_VERSION,
-                looked_at: conditions.clone(),
-                not_isolated: UNCOVERED.map(str::to_owned).to_vec(),
+                findings: findings.clone(),
+                not_isolated: UNCOVERED.to_vec(),
             };
-            let text = serde_json::to_string(&object).unwrap_or_default();
-            writeln!(out, "{text}")
+            write_json(out, &answer)
         }
-        Format::Text => text(out, &conditions, context),
+        Format::Text => text(out, &findings, context),
     };
     written.map_err(Error::disk("write to", "standard output"))?;
-    let broken = conditions.iter().any(|one| one.health == Health::Broken);
+    let broken = findings.iter().any(|one| one.health == Health::Broken);
     Ok(if broken { Exit::Disk } else { Exit::Done })
 }
 
@@ -86,10 +86,10 @@ const UNCOVERED: [&str; 4] = [
     "commands and probes: they are yours, and see what you see",
 ];
 
-fn text(out: &mut dyn Write, conditions: &[Condition], context: &Context) -> io::Result<()> {
+fn text(out: &mut dyn Write, findings: &[HealthFinding], context: &Context) -> io::Result<()> {
     use anstyle::{AnsiColor, Style};
     let paint = context.paint();
-    for one in conditions {
+    for one in findings {
         let (word, colour) = match one.health {
             Health::Ok => ("ok", AnsiColor::Green),
             Health::Note => ("note", AnsiColor::Cyan),
@@ -110,13 +110,13 @@ fn text(out: &mut dyn Write, conditions: &[Condition], context: &Context) -> io:
     Ok(())
 }
 
-fn version() -> Condition {
+fn version() -> HealthFinding {
     let program = std::env::current_exe().unwrap_or_default();
     let says = format!("{}, {}", env!("CARGO_PKG_VERSION"), program.display());
-    condition("mikado", Health::Ok, says, "")
+    finding("mikado", Health::Ok, says, "")
 }
 
-fn kernel() -> Vec<Condition> {
+fn kernel() -> Vec<HealthFinding> {
     let name = rustix::system::uname();
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     let release = format!(
@@ -125,19 +125,19 @@ fn kernel() -> Vec<Condition> {
         text(name.release()),
         text(name.machine())
     );
-    let mut conditions = vec![condition("kernel", Health::Ok, release, "")];
+    let mut findings = vec![finding("kernel", Health::Ok, release, "")];
     let probed = Kernel::probe();
     let kernel = probed.unwrap_or_else(|_| Kernel::landlock());
     let gaps = kernel.gaps();
-    conditions.push(match (kernel.landlock, gaps.is_empty()) {
-        (0, _) => condition(
+    findings.push(match (kernel.landlock, gaps.is_empty()) {
+        (0, _) => finding(
             "landlock",
             Health::Missing,
             "this kernel has none: builds run unconfined",
             "use Linux 5.13 or newer, with `landlock` in /sys/kernel/security/lsm",
         ),
-        (version, true) => condition("landlock", Health::Ok, format!("version {version}"), ""),
-        (version, false) => condition(
+        (version, true) => finding("landlock", Health::Ok, format!("version {version}"), ""),
+        (version, false) => finding(
             "landlock",
             Health::Note,
             format!(
@@ -156,9 +156,9 @@ fn kernel() -> Vec<Condition> {
         let all = spaces.iter().filter(|(_, there)| *there == wanted);
         all.map(|(name, _)| *name).collect()
     };
-    conditions.push(match named(false).as_slice() {
-        [] => condition("namespaces", Health::Ok, plain_list(&named(true)), ""),
-        missing => condition(
+    findings.push(match named(false).as_slice() {
+        [] => finding("namespaces", Health::Ok, plain_list(&named(true)), ""),
+        missing => finding(
             "namespaces",
             Health::Note,
             format!("not granted: {}", plain_list(missing)),
@@ -168,33 +168,33 @@ fn kernel() -> Vec<Condition> {
     let actions = fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail");
     let watches =
         actions.is_ok_and(|actions| actions.split_whitespace().any(|a| a == "user_notif"));
-    conditions.push(match watches {
-        true => condition("seccomp", Health::Ok, "system calls can be watched", ""),
-        false => condition(
+    findings.push(match watches {
+        true => finding("seccomp", Health::Ok, "system calls can be watched", ""),
+        false => finding(
             "seccomp",
             Health::Missing,
             "system calls can't be watched: `mikado audit` does not work",
             "use Linux 5.5 or newer",
         ),
     });
-    conditions
+    findings
 }
 
-fn machine() -> Vec<Condition> {
+fn machine() -> Vec<HealthFinding> {
     #[cfg(target_arch = "x86_64")]
     let hashes = std::arch::is_x86_feature_detected!("sha");
     #[cfg(target_arch = "aarch64")]
     let hashes = std::arch::is_aarch64_feature_detected!("sha2");
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let hashes = false;
-    let mut conditions = vec![match hashes {
-        true => condition(
+    let mut findings = vec![match hashes {
+        true => finding(
             "sha-256",
             Health::Ok,
             "by the processor's own instructions",
             "",
         ),
-        false => condition(
+        false => finding(
             "sha-256",
             Health::Note,
             "this processor has no instructions for it: large inputs are hashed slowly",
@@ -202,33 +202,33 @@ fn machine() -> Vec<Condition> {
         ),
     }];
     let says = words::count(processors(), "job");
-    conditions.push(condition(
+    findings.push(finding(
         "processors",
         Health::Ok,
         format!("{says} at once"),
         "",
     ));
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    conditions.push(match limit {
-        Some(limit) if limit < 256 => condition(
+    findings.push(match limit {
+        Some(limit) if limit < 256 => finding(
             "open files",
             Health::Note,
             format!("a process may have {limit}"),
             "raise it before large runs: ulimit -n 1024",
         ),
-        Some(limit) => condition(
+        Some(limit) => finding(
             "open files",
             Health::Ok,
             format!("a process may have {limit}"),
             "",
         ),
-        None => condition("open files", Health::Ok, "no limit", ""),
+        None => finding("open files", Health::Ok, "no limit", ""),
     });
-    conditions
+    findings
 }
 
 /// A program that steps and `mikado` itself want.
-fn program(name: &str, context: &Context) -> Condition {
+fn program(name: &str, context: &Context) -> HealthFinding {
     let help = match name {
         "bash" => "install it: every step is run by bash",
         "git" => "install it for sources that are git repositories",
@@ -239,7 +239,7 @@ fn program(name: &str, context: &Context) -> Condition {
         .map(|folder| folder.join(name))
         .find(|path| path.is_file());
     let Some(path) = found else {
-        return condition(name, Health::Missing, "not on PATH", help);
+        return finding(name, Health::Missing, "not on PATH", help);
     };
     let output = Command::new(&path)
         .arg("--version")
@@ -253,8 +253,8 @@ fn program(name: &str, context: &Context) -> Condition {
         text.lines().next().map(str::to_owned)
     });
     match says {
-        Some(says) => condition(name, Health::Ok, format!("{says}, {}", path.display()), ""),
-        None => condition(
+        Some(says) => finding(name, Health::Ok, format!("{says}, {}", path.display()), ""),
+        None => finding(
             name,
             Health::Missing,
             format!("{} does not say its version", path.display()),
@@ -263,12 +263,12 @@ fn program(name: &str, context: &Context) -> Condition {
     }
 }
 
-fn project(context: &Context) -> Vec<Condition> {
+fn project(context: &Context) -> Vec<HealthFinding> {
     let project = match Project::find(&context.here, &context.global.cards) {
         Ok(project) => project,
         Err(error) => {
             let help = error.help().to_owned();
-            return vec![condition("cards", Health::Note, error.to_string(), help)];
+            return vec![finding("cards", Health::Note, error.to_string(), help)];
         }
     };
     let setting = Setting {
@@ -282,21 +282,21 @@ fn project(context: &Context) -> Vec<Condition> {
         Ok(_) => {
             let says = format!("`{}` can't be written", folder.display());
             let help = "give it to your user, or put the store elsewhere with `--store DIR`";
-            return vec![condition("store", Health::Broken, says, help)];
+            return vec![finding("store", Health::Broken, says, help)];
         }
         Err(error) => {
             let help = error.help().to_owned();
-            return vec![condition("store", Health::Broken, error.to_string(), help)];
+            return vec![finding("store", Health::Broken, error.to_string(), help)];
         }
     };
-    let mut conditions = store_conditions(&store, &project);
-    conditions.extend(tools(context));
-    conditions
+    let mut findings = store_findings(&store, &project);
+    findings.extend(tools(context));
+    findings
 }
 
-fn store_conditions(store: &Store, project: &Project) -> Vec<Condition> {
+fn store_findings(store: &Store, project: &Project) -> Vec<HealthFinding> {
     let folder = store.folder();
-    let mut conditions = vec![condition(
+    let mut findings = vec![finding(
         "store",
         Health::Ok,
         folder.display().to_string(),
@@ -304,7 +304,7 @@ fn store_conditions(store: &Store, project: &Project) -> Vec<Condition> {
     )];
     let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
     if device(folder) != device(&project.root) {
-        conditions.push(condition(
+        findings.push(finding(
             "file systems",
             Health::Note,
             "the store lies on another file system than the work tree: inputs are copied across",
@@ -319,34 +319,34 @@ fn store_conditions(store: &Store, project: &Project) -> Vec<Condition> {
             show_size(free),
             show_size(limits.max_size)
         );
-        conditions.push(match free {
-            free if free < 1 << 30 => condition(
+        findings.push(match free {
+            free if free < 1 << 30 => finding(
                 "disk",
                 Health::Note,
                 says,
                 "free some space, or set a smaller `store.max-size` in mikado.yaml and run `mikado store gc`",
             ),
-            _ => condition("disk", Health::Ok, says, ""),
+            _ => finding("disk", Health::Ok, says, ""),
         });
     }
     let tried = store.scratch_folder().map_err(|error| error.to_string());
     let tried = tried.and_then(|scratch| try_disk(&scratch).map_err(|error| error.to_string()));
     match tried {
         Ok(clones) => {
-            conditions.push(condition(
+            findings.push(finding(
                 "locks and renames",
                 Health::Ok,
                 "the store's disk has both",
                 "",
             ));
-            conditions.push(match clones {
-                true => condition(
+            findings.push(match clones {
+                true => finding(
                     "copies",
                     Health::Ok,
                     "files share their blocks (reflink)",
                     "",
                 ),
-                false => condition(
+                false => finding(
                     "copies",
                     Health::Note,
                     "this file system can't share blocks: inputs are copied byte by byte",
@@ -354,14 +354,14 @@ fn store_conditions(store: &Store, project: &Project) -> Vec<Condition> {
                 ),
             });
         }
-        Err(error) => conditions.push(condition(
+        Err(error) => findings.push(finding(
             "locks and renames",
             Health::Broken,
             error,
             "put the store on a local disk with `--store DIR` or `store.path` in mikado.yaml",
         )),
     }
-    conditions
+    findings
 }
 
 /// Tries what the store needs of a disk; says whether it shares blocks.
@@ -386,7 +386,7 @@ fn try_disk(scratch: &Path) -> io::Result<bool> {
 }
 
 /// The tools that runners want.
-fn tools(context: &Context) -> Vec<Condition> {
+fn tools(context: &Context) -> Vec<HealthFinding> {
     let none = SelectionArgs::default();
     let opened = Selection::read(&none, context)
         .and_then(|selection| Ok((selection.workspace(&none, context, true)?, selection)));
@@ -394,22 +394,22 @@ fn tools(context: &Context) -> Vec<Condition> {
         Ok(opened) => opened,
         Err(error) => {
             let help = error.help().to_owned();
-            return vec![condition("project", Health::Note, error.to_string(), help)];
+            return vec![finding("project", Health::Note, error.to_string(), help)];
         }
     };
     let tools = selection.all_tools();
-    let mut conditions: Vec<Condition> = Vec::new();
+    let mut findings: Vec<HealthFinding> = Vec::new();
     for (runner, name, spec) in &tools {
         let one = tool(&workspace, runner, name, spec);
-        let same = |known: &&Condition| known.name == one.name && known.says == one.says;
-        if conditions.iter().find(same).is_none() {
-            conditions.push(one);
+        let same = |known: &&HealthFinding| known.name == one.name && known.says == one.says;
+        if findings.iter().find(same).is_none() {
+            findings.push(one);
         }
     }
-    conditions
+    findings
 }
 
-fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> Condition {
+fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> HealthFinding {
     let shown = format!("tool {name}");
     let texts = [&spec.pypi, &spec.npm, &spec.command, &spec.prefix];
     if texts
@@ -417,7 +417,7 @@ fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> Con
         .any(|text| text.as_deref().is_some_and(|text| text.contains("${")))
     {
         let says = format!("depends on a parameter of the runner `{runner}`");
-        return condition(
+        return finding(
             &shown,
             Health::Note,
             says,
@@ -431,7 +431,7 @@ fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> Con
             ToolFault::NotAsked => Health::Note,
             _ => Health::Missing,
         };
-        condition(&shown, health, error.fault.to_string(), "")
+        finding(&shown, health, error.fault.to_string(), "")
     };
     match workspace.tool_tree(&declared) {
         Err(error) => missing(error),
@@ -444,7 +444,7 @@ fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> Con
                 true => "locked, in the store",
                 false => "locked, fetched when it is needed",
             };
-            condition(&shown, Health::Ok, says, "")
+            finding(&shown, Health::Ok, says, "")
         }
         Ok(None) => match workspace.host_tool(&declared) {
             Err(error) => missing(error),
@@ -452,7 +452,7 @@ fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> Con
                 let (_, version) = tool.property();
                 let program: &PathBuf = &tool.program;
                 let says = format!("{version}, {}", program.display());
-                condition(&shown, Health::Ok, says, "")
+                finding(&shown, Health::Ok, says, "")
             }
         },
     }

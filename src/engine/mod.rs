@@ -11,14 +11,19 @@ mod beside;
 mod build;
 mod denial;
 pub(crate) mod describe;
+mod difference;
 mod direct;
 pub(crate) mod fault;
 pub(crate) mod order;
+mod output;
 mod perform;
+mod retry;
 pub(crate) mod scene;
 mod signals;
 mod stage;
+mod step_clock;
 pub(crate) mod surroundings;
+mod twice;
 pub(crate) mod undeclared;
 
 use std::cell::{Cell, RefCell};
@@ -76,6 +81,10 @@ pub struct Options {
     pub memory: u64,
     /// Try the checks of the cards alone.
     pub verify: bool,
+    /// Execute the builds asked for twice and compare what comes out.
+    pub twice: bool,
+    /// Tell what was printed when a result that is found was made.
+    pub replay: bool,
 }
 
 /// Marks a card complete.
@@ -169,6 +178,11 @@ impl Engine {
         let runtime = runtime()?;
         let (engine, received) = Engine::new(workspace, options);
         let engine = Rc::new(engine);
+        if engine.workspace.store.is_writable() {
+            // From here on no collection takes what this run looks up. On a full
+            // disk a run that finds everything needs no such folder.
+            drop(engine.workspace.store.scratch_folder());
+        }
         let local = tokio::task::LocalSet::new();
         let ran = local.block_on(
             &runtime,
@@ -342,6 +356,9 @@ impl Engine {
         if self.options.verify {
             return self.verify(card).await;
         }
+        if self.is_repeated(card) {
+            return self.twice(card).await;
+        }
         match card.work.kind {
             Kind::Page => Ok(Finished::passed(How::PassedOver, card)),
             Kind::Hand => self.hand(card),
@@ -367,7 +384,7 @@ impl Engine {
             }
             Err(Obstacle::Failed(failure)) => {
                 // What is only looked at leaves no record.
-                if !self.options.verify {
+                if !self.options.verify && !self.is_repeated(card) {
                     self.remember_failure(card, &failure);
                 }
                 (Ended::Failed, Outcome::Failed(*failure))

@@ -10,7 +10,7 @@ use crate::event::{Event, Failure, How, Outcome, Wait, WaitKind};
 use crate::runner::units::show_duration;
 use crate::words::{count, list};
 
-use super::{Blocked, Report, Summary, write_block};
+use super::{Blocked, Report, Summary, without_controls, write_block};
 
 /// How many reasons are shown in a line.
 const REASONS: usize = 3;
@@ -58,6 +58,10 @@ impl PlainReport {
                 How::Ran => {
                     let rest = format!("{card} in {}", show_duration(*took));
                     self.line("Ran", AnsiColor::Green, &rest)
+                }
+                How::Repeated => {
+                    let rest = format!("{card}, executed twice in {}", show_duration(*took));
+                    self.line("Same", AnsiColor::Green, &rest)
                 }
                 How::Fresh => self.line("Fresh", AnsiColor::Green, card.as_str()),
                 How::Restored => self.line("Restored", AnsiColor::Green, card.as_str()),
@@ -162,6 +166,11 @@ impl Report for PlainReport {
                 &format!("{card}: {holder} is at it"),
             ),
             Event::CardFinished { card, outcome } => self.finished(card, outcome),
+            Event::LogReplayed { card, output, .. } => {
+                let text = without_controls(&String::from_utf8_lossy(output));
+                let mut lines = text.lines();
+                lines.try_for_each(|line| writeln!(self.out, "{card} | {line}"))
+            }
             Event::RunStarted { .. }
             | Event::CardStarted { .. }
             | Event::PartStarted { .. }

@@ -4,7 +4,7 @@ use crate::support::sandbox::{MIKADO, Sandbox};
 
 /// The finding of that name, as JSON.
 fn found(object: &serde_json::Value, name: &str) -> serde_json::Value {
-    let findings = object["lookedAt"].as_array().expect("a list");
+    let findings = object["findings"].as_array().expect("findings");
     let one = findings.iter().find(|one| one["name"] == name);
     one.unwrap_or_else(|| panic!("no {name} in {object:#}"))
         .clone()
