@@ -180,6 +180,12 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether a card is done by hand for want of a runner.
+    pub(crate) fn can_be_run(&self, stem: &Stem) -> bool {
+        let work = self.work_of(stem);
+        work.is_some_and(|work| work.kind == Kind::Hand && !work.human)
+    }
+
     /// What holds a ready card up.
     pub(crate) fn hold(&self, stem: &Stem) -> Hold {
         match (self.stuck(stem), self.kind_of(stem)) {
