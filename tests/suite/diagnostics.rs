@@ -218,7 +218,503 @@ error: 1 finding in the way
 
 #[test]
 fn a_conflict_in_the_front_matter() {
-    let sandbox = Sandbox::new().file("cards/a.md", "---\ntitle: A\n"#]],
+    let sandbox = Sandbox::new().file("cards/a.md", "---\ntitle: A\n<<<<<<< HEAD\nstatus: active\n=======\nstatus: complete\n>>>>>>> theirs\n---\n");
+    check(
+        &sandbox,
+        3,
+        str![[r#"
+error: an unresolved merge conflict
+ --> cards/a.md:3:1
+  |
+3 | <<<<<<< HEAD
+  | ^^^^^^^^^^^^ one side starts here
+  = help: choose what is right and take the three marker lines away
+  = code: conflict-markers
+
+1 file read: 1 error, 0 warnings, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn cards_in_a_circle() {
+    let sandbox = Sandbox::new()
+        .file(
+            "cards/a.md",
+            "---\nstatus: active\nrequires: [b]\n---\n# A card\n",
+        )
+        .file(
+            "cards/b.md",
+            "---\nstatus: active\nrequires:\n  - c\n---\n# A card\n",
+        )
+        .file(
+            "cards/c.md",
+            "---\nstatus: active\nuses: { it: a }\nrequires: [a]\n---\n# A card\n",
+        );
+    check(
+        &sandbox,
+        3,
+        str![[r#"
+error: 3 cards require each other in a circle: `a`, `b` and `c`
+ --> cards/a.md:3:12
+  |
+3 | requires: [b]
+  |            ^ `a` requires `b`
+ ::> cards/b.md:4:5
+4 |   - c
+  |     ^ `b` requires `c`
+ ::> cards/c.md:3:13
+3 | uses: { it: a }
+  |             ^ `c` uses `a` again
+ ::> cards/c.md:4:12
+4 | requires: [a]
+  |            ^ `c` requires `a` again
+  = help: take one of these edges away; a cycle often means that a card is too big: split it
+  = code: cycle
+
+error: `c` uses `a`, which is no build: it has no artifact
+ --> cards/c.md:3:13
+  |
+3 | uses: { it: a }
+  |             ^
+  = help: take it out of `uses`; `requires` is enough for the order
+  = code: use-without-artifact
+
+3 files read: 2 errors, 0 warnings, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn a_key_that_stands_twice() {
+    let sandbox = Sandbox::new().file(
+        "cards/a.md",
+        "---\nstatus: active\ntitle: A\nstatus: complete\n---\n# A card\n",
+    );
+    check(
+        &sandbox,
+        3,
+        str![[r#"
+error: the key `status` stands twice
+ --> cards/a.md:4:1
+  |
+4 | status: complete
+  | ^^^^^^ again here
+ ::> cards/a.md:2:1
+2 | status: active
+  | ^^^^^^ first here
+  = help: keep one of them
+  = code: duplicate-key
+
+1 file read: 1 error, 0 warnings, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn one_stem_for_two_files() {
+    let sandbox = Sandbox::new()
+        .file("cards/a.md", "---\nstatus: active\n---\n# A card\n")
+        .file("cards/old/a.md", "# A page\n");
+    check(
+        &sandbox,
+        3,
+        str![[r#"
+error: 2 files have the stem `a`
+ --> cards/a.md:1:1
+  |
+1 | ---
+  | ^^^
+ ::> cards/old/a.md:1:1
+1 | # A page
+  | ^^^^^^^^
+  = help: rename all but one: a card's file name is its identity
+  = code: duplicate-stem
+
+2 files read: 1 error, 0 warnings, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn an_entry_without_a_text() {
+    let sandbox = Sandbox::new()
+        .file(
+            "cards/a.md",
+            "---\nstatus: active\nrequires:\n  -\n  - b\n---\n# A card\n",
+        )
+        .file("cards/b.md", "---\nstatus: complete\n---\n# A card\n");
+    check(
+        &sandbox,
+        0,
+        str![[r#"
+warning: an entry of `requires` is empty
+ --> cards/a.md:4:4
+  |
+4 |   -
+  |    ^ nothing is required here
+  = help: write a stem, or take the entry away
+  = code: empty-entry
+
+2 files read: 0 errors, 1 warning, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn lines_that_other_tools_do_not_see() {
+    let sandbox = Sandbox::new().file("cards/a.md", "---\rstatus: active\r---\r# A\r");
+    check(
+        &sandbox,
+        0,
+        str![[r#"
+warning: other tools see other front matter in this file than is meant here
+ --> cards/a.md:2:1
+  |
+2 | status: active
+  | ^^^^^^^^^^^^^^
+  = help: save the file with line feeds: its lines end in carriage returns alone
+  = code: front-matter-differs
+
+1 file read: 0 errors, 1 warning, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn front_matter_that_is_no_yaml() {
+    let sandbox = Sandbox::new()
+        .file(
+            "cards/a.md",
+            "---\ntitle: Café: the plan\nstatus: active\n---\n# A card\n",
+        )
+        .file("cards/b.md", "---\n- status: active\n---\n# A card\n");
+    check(
+        &sandbox,
+        3,
+        str![[r#"
+error: the front matter is not valid YAML: mapping values are not allowed in this context
+ --> cards/a.md:2:12
+  |
+2 | title: Café: the plan
+  |            ^ here
+  = help: put the value in quotes: a `: ` in it starts another key
+  = code: front-matter-yaml
+
+error: the front matter is not a map of keys and values
+ --> cards/b.md:2:1
+  |
+2 | - status: active
+  | ^^^^^^^^^^^^^^^^ expected `key: value`
+  = help: write `key: value` on each line between the fences
+  = code: front-matter-yaml
+
+2 files read: 2 errors, 0 warnings, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn an_input_of_two_kinds() {
+    let sandbox = Sandbox::new().file("cards/a.md", "---\nstatus: active\nrunner: r\n---\n# A card\n").runner("r", "inputs:\n  - { paths: [x], fetch: f }\nfetch:\n  f:\n    inputs:\n      - { at: x }\n    run: \"true\"\nsteps: [{ run: \"true\" }]\n");
+    check(
+        &sandbox,
+        3,
+        str![[r#"
+error: an input wants exactly one of `paths`, `requires` and `fetch`
+ --> runners/r.yaml:2:7
+  |
+2 |   - { paths: [x], fetch: f }
+  |       ^^^^^
+ ::> cards/a.md:3:9
+3 | runner: r
+  |         ^ used here
+  = help: write each of them as an entry of its own
+  = code: input
+
+error: an input wants exactly one of `paths`, `requires` and `fetch`
+ --> runners/r.yaml:6:11
+  |
+6 |       - { at: x }
+  |           ^^
+ ::> cards/a.md:3:9
+3 | runner: r
+  |         ^ used here
+  = help: write each of them as an entry of its own
+  = code: input
+
+1 file read: 2 errors, 0 warnings, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn a_lock_that_can_not_be_read() {
+    let sandbox = Sandbox::new()
+        .file("cards/a.md", "---\nstatus: active\n---\n# A card\n")
+        .file("runners/tools.lock.yaml", "version: 1\ntools: [x]\n");
+    check(
+        &sandbox,
+        3,
+        str![[r#"
+error: the lock of tools can't be read: tools: invalid type: sequence, expected a map
+ --> runners/tools.lock.yaml:2:1
+  |
+2 | tools: [x]
+  | ^^^^^^^^^^
+  = help: make it again with `mikado lock`
+  = code: lock-invalid
+
+1 file read: 1 error, 0 warnings, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn no_status() {
+    let sandbox = Sandbox::new().file(
+        "cards/a.md",
+        "---\ntitle: A\nrunner: human\n---\n# A card\n",
+    );
+    check(
+        &sandbox,
+        0,
+        str![[r#"
+warning: `a` has no status, and so counts as complete
+ --> cards/a.md:1:1
+  |
+1 | ---
+  | ^^^
+  = help: write `status: active` to open it, or `status: complete`
+  = code: no-status
+
+1 file read: 0 errors, 1 warning, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn not_utf_8() {
+    let sandbox = Sandbox::new().file("cards/b.md", "---\nstatus: active\n---\n");
+    let latin = b"---\ntitle: caf\xe9 au lait\nstatus: active\n---\n";
+    std::fs::write(sandbox.path("cards/a.md"), latin).expect("a file");
+    check(
+        &sandbox,
+        3,
+        str![[r#"
+error: the file is not UTF-8
+ --> cards/a.md:2:11
+  |
+2 | title: caf� au lait
+  |           ^ the first byte that is no text
+  = help: save the file as UTF-8
+  = code: not-utf8
+
+2 files read: 1 error, 0 warnings, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn prerequisites_that_are_no_stems() {
+    let sandbox = Sandbox::new().file("cards/a.md", "---\nstatus: active\nrequires:\n  - '[[b|the other]]'\n  - b.md\n  - ../plan/b\n  - { b: yes }\n---\n# A card\n").file("cards/b.md", "---\nstatus: active\n---\n# A card\n");
+    check(
+        &sandbox,
+        3,
+        str![[r#"
+error: `[[b|the other]]` in `requires` is a link
+ --> cards/a.md:4:6
+  |
+4 |   - '[[b|the other]]'
+  |      ^^^^^^^^^^^^^^^ does not count as a card
+  = help: write the stem alone: `b`
+  = code: odd-prerequisite
+
+error: `b.md` in `requires` is a file name
+ --> cards/a.md:5:5
+  |
+5 |   - b.md
+  |     ^^^^ does not count as a card
+  = help: write the stem alone: `b`
+  = code: odd-prerequisite
+
+error: `../plan/b` in `requires` is a path
+ --> cards/a.md:6:5
+  |
+6 |   - ../plan/b
+  |     ^^^^^^^^^ does not count as a card
+  = help: write the stem alone: `b`
+  = code: odd-prerequisite
+
+error: an entry of `requires` is no text
+ --> cards/a.md:7:7
+  |
+7 |   - { b: yes }
+  |       ^
+  = help: write a list of stems
+  = code: odd-prerequisite
+
+2 files read: 4 errors, 0 warnings, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn a_status_that_means_nothing() {
+    let sandbox = Sandbox::new().file(
+        "cards/a.md",
+        "---\ntitle: A\nstatus: \"in progress\" # soon\n---\n# A card\n",
+    );
+    check(
+        &sandbox,
+        0,
+        str![[r#"
+warning: the status `in progress` means nothing, so the card counts as open
+ --> cards/a.md:3:10
+  |
+3 | status: "in progress" # soon
+  |          ^^^^^^^^^^^ neither `active` nor `complete`
+  = help: write `status: active` or `status: complete`
+  = code: odd-status
+
+1 file read: 0 errors, 1 warning, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn a_value_of_another_kind() {
+    let sandbox = Sandbox::new().file(
+        "cards/a.md",
+        "---\ntitle: [A, B]\nstatus: active\nwith: x\ntags:\n  - { a: b }\n---\n# A card\n",
+    );
+    check(
+        &sandbox,
+        0,
+        str![[r#"
+warning: `title` is not a text, so it is ignored
+ --> cards/a.md:2:9
+  |
+2 | title: [A, B]
+  |         ^ expected a text
+  = help: write a text after `title:`
+  = code: odd-value
+
+warning: `with` is not a map of parameters, so it is ignored
+ --> cards/a.md:4:7
+  |
+4 | with: x
+  |       ^ expected a map of parameters
+  = help: write a map of parameters after `with:`
+  = code: odd-value
+
+warning: `tags` is not a list of texts, so it is ignored
+ --> cards/a.md:6:7
+  |
+6 |   - { a: b }
+  |       ^ expected a list of texts
+  = help: write a list of texts after `tags:`
+  = code: odd-value
+
+1 file read: 0 errors, 3 warnings, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn parameters_that_fit_nothing() {
+    let sandbox = Sandbox::new().file("cards/a.md", "---\nstatus: active\nrunner: r\nwith:\n  pakcage: x\n---\n# A card\n").file("cards/b.md", "---\nstatus: active\nrunner: r\n---\n# A card\n").file("cards/c.md", "---\nstatus: active\nrunner: r\nwith: { package: x }\n---\n# A card\n").runner("r", "with: { package: ~, rest: \"${with.package}\" }\ninputs:\n  - paths: [\"${with.path}\"]\nfetch:\n  f: { with: [pack], run: \"true\" }\nsteps: [{ run: \"true\" }]\n");
+    check(
+        &sandbox,
+        3,
+        str![[r#"
+error: the runner has no parameter `pakcage`; it declares `package` and `rest`
+ --> cards/a.md:5:3
+  |
+5 |   pakcage: x
+  |   ^^^^^^^
+  = help: did you mean `package`?
+  = code: parameter
+
+error: the runner needs the parameter `package`, and nothing gives it
+ --> cards/b.md:3:9
+  |
+3 | runner: r
+  |         ^
+  = help: give it in the card: `with: {package: ...}`
+  = code: parameter
+
+error: `${with.path}` names no parameter of the runner; it declares `package` and `rest`
+ --> runners/r.yaml:3:14
+  |
+3 |   - paths: ["${with.path}"]
+  |              ^^^^^^^^^^^^
+ ::> cards/c.md:3:9
+3 | runner: r
+  |         ^ used here
+  = help: add `path` to the runner's `with`, or take it away here
+  = code: parameter
+
+error: the fetch `f` names the parameter `pack`, which the runner does not declare
+ --> runners/r.yaml:5:15
+  |
+5 |   f: { with: [pack], run: "true" }
+  |               ^^^^
+ ::> cards/c.md:3:9
+3 | runner: r
+  |         ^ used here
+  = help: add `pack` to the runner's `with`, or take it away here
+  = code: parameter
+
+3 files read: 4 errors, 0 warnings, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn a_runner_with_wrong_values() {
+    let sandbox = Sandbox::new()
+        .file(
+            "cards/a.md",
+            "---\nstatus: active\nrunner: r\n---\n# A card\n",
+        )
+        .runner(
+            "r",
+            "inputs: []\nsteps: [{ run: \"true\" }]\ntimeout: [1, 2]\n",
+        );
+    check(
+        &sandbox,
+        3,
+        str![[r#"
+error: timeout: invalid type: sequence, expected a string
+ --> runners/r.yaml:3:1
+  |
+3 | timeout: [1, 2]
+  | ^^^^^^^^^^^^^^^
+ ::> cards/a.md:3:9
+3 | runner: r
+  |         ^ used here
+  = help: `mikado schema runner` has every key and its type
+  = code: runner-invalid
+
+1 file read: 1 error, 0 warnings, 0 notes
+
+"#]],
     );
 }
 
