@@ -4,12 +4,15 @@
 //! hides the others. Each has a stable code, a message, the places it speaks
 //! of, and help that says what to do next. Pure: no disk, no printing.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use crate::columns::Paint;
 use crate::columns::{columns, cut as first_columns, last as last_columns};
 
 /// How bad a finding is.
@@ -103,6 +106,28 @@ pub fn sort(findings: &mut [Diagnostic]) {
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
 }
 
+/// Findings that say the same of the same place, once each and as bad as the
+/// worst of them: several cards use one runner.
+pub fn once(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut once: Vec<Diagnostic> = Vec::new();
+    let mut known: BTreeMap<_, usize> = BTreeMap::new();
+    for finding in findings {
+        let place = finding.places.first();
+        let place = place.map(|place| (place.path.clone(), place.line, place.column));
+        match known.entry((finding.code, finding.message.clone(), place)) {
+            Entry::Occupied(at) => {
+                let severity = &mut once[*at.get()].severity;
+                *severity = finding.severity.max(*severity);
+            }
+            Entry::Vacant(new) => {
+                new.insert(once.len());
+                once.push(finding);
+            }
+        }
+    }
+    once
+}
+
 fn order(finding: &Diagnostic) -> impl Ord + '_ {
     let place = finding
         .places
@@ -134,6 +159,16 @@ impl Default for Look {
     }
 }
 
+/// The style of the word for a severity.
+pub fn severity_style(severity: Severity) -> Style {
+    let colour = match severity {
+        Severity::Error => AnsiColor::Red,
+        Severity::Warning => AnsiColor::Yellow,
+        Severity::Note => AnsiColor::Cyan,
+    };
+    Style::new().bold().fg_color(Some(colour.into()))
+}
+
 /// Draws a finding as text of several lines, with a line feed at the end.
 ///
 /// ```text
@@ -147,18 +182,18 @@ impl Default for Look {
 /// ```
 pub fn render(finding: &Diagnostic, look: Look) -> String {
     let paint = Paint(look.colour);
-    let (word, colour) = match finding.severity {
-        Severity::Error => ("error", AnsiColor::Red),
-        Severity::Warning => ("warning", AnsiColor::Yellow),
-        Severity::Note => ("note", AnsiColor::Cyan),
+    let word = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
     };
-    let strong = Style::new().bold().fg_color(Some(colour.into()));
-    let edge = Style::new().fg_color(Some(AnsiColor::Blue.into()));
+    let strong = severity_style(finding.severity);
+    let edge = Style::new().bold().fg_color(Some(AnsiColor::Blue.into()));
     let bold = Style::new().bold();
 
     let mut out = String::new();
     out += &paint.with(strong, word);
-    out += &paint.with(bold, &format!(": {}", finding.message));
+    out += &paint.with(bold, &format!(": {}", visible(&finding.message)));
     out.push('\n');
     let lines = finding.places.iter().map(|place| place.line);
     let margin = lines.max().map_or(1, |line| line.to_string().len());
@@ -168,7 +203,7 @@ pub fn render(finding: &Diagnostic, look: Look) -> String {
         let Place {
             path, line, column, ..
         } = place;
-        let path = path.display();
+        let path = visible(&path.display().to_string());
         out += &format!(
             "{empty}{} {path}:{line}:{column}\n",
             paint.with(edge, arrow)
@@ -181,7 +216,7 @@ pub fn render(finding: &Diagnostic, look: Look) -> String {
         out += format!("{number} {text}").trim_end();
         let label = match &place.label {
             label if label.is_empty() => String::new(),
-            label => format!(" {label}"),
+            label => format!(" {}", visible(label)),
         };
         let (indent, carets) = mark;
         let caret = paint.with(strong, &format!("{carets}{label}"));
@@ -194,7 +229,7 @@ pub fn render(finding: &Diagnostic, look: Look) -> String {
                 0 => format!("{} {}", paint.with(edge, "="), paint.with(bold, name) + ":"),
                 _ => " ".repeat(name.len() + 3),
             };
-            out += &format!("{empty} {head} {line}\n");
+            out += &format!("{empty} {head} {}\n", visible(line));
         }
     }
     out
@@ -234,23 +269,6 @@ fn excerpt(place: &Place, width: usize) -> (String, (String, String)) {
 fn visible(text: &str) -> String {
     let text = text.replace('\t', "    ");
     text.replace(|c: char| c.is_control(), "\u{fffd}")
-}
-
-/// Wraps texts in a style, or leaves them as they are.
-#[derive(Clone, Copy, Debug)]
-pub struct Paint(
-    /// Whether there is colour at all.
-    pub bool,
-);
-
-impl Paint {
-    /// The text in this style where there is colour.
-    pub fn with(self, style: Style, text: &str) -> String {
-        match self.0 {
-            true => format!("{style}{text}{style:#}"),
-            false => text.to_owned(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -306,6 +324,17 @@ error: `server` requires `clinet`
         let text = render(&finding, look);
         assert!(text.contains("aMEANTb"), "{text}");
         assert!(text.lines().all(|line| columns(line) <= 60), "{text}");
+    }
+
+    #[test]
+    fn what_a_file_says_never_reaches_the_terminal_as_an_escape() {
+        let finding = Diagnostic::error("odd-status", "the status `\u{1b}[31m\n` is odd")
+            .at(place("status: \u{1b}[31m", 9, 5, "\u{7}"))
+            .help("not `\u{9b}`");
+        let text = render(&finding, Look::default());
+        assert_eq!(text.lines().count(), 7, "{text:?}");
+        let control = |c: char| c.is_control() && c != '\n';
+        assert!(!text.contains(control), "{text:?}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod digest;
 pub mod engine;
 pub mod error;
 pub mod event;
+mod fail_point;
 pub mod graph;
 pub mod plan;
 pub mod process;

@@ -185,6 +185,12 @@ impl Workspace {
         self.sources.names().map(str::to_owned).collect()
     }
 
+    /// The sources that were read so far, and where they are.
+    pub(crate) fn source_folders(&self) -> BTreeMap<String, PathBuf> {
+        let resolved = self.resolved.lock();
+        resolved.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The sources that were read so far, and what they are.
     pub fn sources_read(&self) -> BTreeMap<String, String> {
         let described = self

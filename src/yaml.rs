@@ -127,8 +127,15 @@ impl YamlError {
     pub fn of(error: &serde_yaml::Error, document: &str) -> Self {
         let full = error.to_string();
         let message = full.split(" at line ").next().unwrap_or(&full);
-        let message = message.split(" at position ").next().unwrap_or(message);
-        let mut at = error.location().map_or(0, |place| place.index());
+        let (message, position) = match message.split_once(" at position ") {
+            Some((message, position)) => (message, position.parse().ok()),
+            None => (message, None),
+        };
+        let told = || error.location().map(|place| place.index());
+        // What is no text has a position alone; a second document has nothing.
+        let mut at = position
+            .or_else(told)
+            .unwrap_or_else(|| second_document(document));
         at = at.min(document.len());
         while !document.is_char_boundary(at) {
             at -= 1;
@@ -138,6 +145,12 @@ impl YamlError {
             at,
         }
     }
+}
+
+/// Where a second document starts, if one does.
+fn second_document(document: &str) -> usize {
+    let start = |line: &str| document.find(line).map(|at| at + 1);
+    start("\n--- ").or_else(|| start("\n---\t")).unwrap_or(0)
 }
 
 /// Reads one document. An empty one is an empty map.
@@ -417,6 +430,8 @@ mod tests {
             "mapping values are not allowed in this context"
         );
         assert_eq!(error.at, 18);
+        let error = read("title: \u{e9}\u{1f600}\nstatus: b: c\n").unwrap_err();
+        assert_eq!(error.at, 18 + 1 + 4);
     }
 
     #[test]

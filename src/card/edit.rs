@@ -4,13 +4,22 @@
 //! temporary file beside the card and renamed over it; a card that somebody
 //! changed meanwhile is left alone. Doing it twice changes nothing.
 
-use std::fs;
-use std::io::Write;
+use std::fs::{self, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::Path;
 
-use super::splice::{ending_before, line_around, replaced, with_quotes};
-use super::{Card, PlanState, Source};
+use tempfile::NamedTempFile;
+
+use super::splice::{
+    end_of_content, end_of_value, ending_before, front_end, key_and_value, line_around, replaced,
+    with_quotes,
+};
+use super::{Card, PlanState, Source, Text, proof};
 use crate::error::Error;
+use crate::fail_point;
+
+const STATUS: &str = "status";
 
 /// How completion is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,13 +31,18 @@ pub enum Completion {
     Remove,
 }
 
-/// A file that was changed by somebody else since it was read, or that has no
-/// front matter to change.
+/// Why a file is left as it is.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {
     /// There is nothing that could hold a status.
     #[error("`{path}` has no front matter that could be changed")]
     NoFrontMatter {
+        /// The card's file.
+        path: String,
+    },
+    /// It is written so that no edit of the key alone would be right.
+    #[error("`{path}` has front matter in a form that is not changed without changing more")]
+    OddForm {
         /// The card's file.
         path: String,
     },
@@ -49,10 +63,8 @@ pub enum Refusal {
 pub fn complete(root: &Path, card: &Card, completion: Completion) -> Result<bool, Error> {
     match completed(card, completion) {
         Some(bytes) => write(root, &card.source, &bytes).map(|()| true),
-        None if card.plan == PlanState::Open => Err(refusal(Refusal::NoFrontMatter {
-            path: card.path().display().to_string(),
-        })),
-        None => Ok(false),
+        None if card.plan == PlanState::Complete => Ok(false),
+        None => Err(unchangeable(card)),
     }
 }
 
@@ -66,74 +78,146 @@ pub fn reopen(root: &Path, card: &Card) -> Result<bool, Error> {
     match reopened(card) {
         Some(bytes) => write(root, &card.source, &bytes).map(|()| true),
         None if card.plan == PlanState::Open => Ok(false),
-        None => Err(refusal(Refusal::NoFrontMatter {
-            path: card.path().display().to_string(),
-        })),
+        None => Err(unchangeable(card)),
     }
 }
 
+/// The error for a card whose front matter can't be changed by an edit.
+pub fn unchangeable(card: &Card) -> Error {
+    let path = card.path().display().to_string();
+    refusal(match front_end(card) {
+        Some(_) => Refusal::OddForm { path },
+        None => Refusal::NoFrontMatter { path },
+    })
+}
+
 /// The bytes of an open card when it is complete; `None` where there is nothing
-/// to change.
+/// to change, or no change of the status alone would do.
 pub fn completed(card: &Card, completion: Completion) -> Option<Vec<u8>> {
     if card.plan != PlanState::Open {
         return None;
     }
-    let status = card.front.status.as_ref()?;
-    let bytes = card.source.bytes();
-    Some(match completion {
-        Completion::Set => replaced(bytes, &with_quotes(bytes, &status.span), b"complete"),
-        Completion::Remove => replaced(bytes, &line_around(bytes, status.span.start), b""),
-    })
+    let remove = match completion {
+        Completion::Set => None,
+        Completion::Remove => without_status(card),
+    };
+    let ways = remove.into_iter().chain(with_status(card, "complete"));
+    proof::first_right(card, STATUS, ways, |card| card.plan == PlanState::Complete)
 }
 
 /// The bytes of a complete card when it is open again; `None` where it is open,
-/// or has no front matter.
+/// has no front matter, or no change of the status alone would do.
 pub fn reopened(card: &Card) -> Option<Vec<u8>> {
     if card.plan != PlanState::Complete {
         return None;
     }
-    let bytes = card.source.bytes();
-    if let Some(status) = &card.front.status {
-        // A status without a value has its key as its place.
-        return Some(match status.text.is_empty() {
-            true => {
-                let end = content_end(bytes, status.span.start);
-                let line = &bytes[line_around(bytes, status.span.start).start..end];
-                match line.ends_with(b":") {
-                    true => replaced(bytes, &(end..end), b" active"),
-                    false => replaced(bytes, &with_quotes(bytes, &status.span), b"active"),
-                }
-            }
-            false => replaced(bytes, &with_quotes(bytes, &status.span), b"active"),
-        });
-    }
-    let front = &card.front;
-    let before = front.modified.as_ref().or(front.title.as_ref());
-    let at = match before {
-        Some(text) => line_around(bytes, text.span.end).end,
-        None => line_around(bytes, front.keys.first()?.span.start).start,
+    let ways = match card.front.status {
+        Some(_) => with_status(card, "active"),
+        None => {
+            let front = &card.front;
+            let after = [&front.modified, &front.title];
+            with_new_lines(card, after.into_iter().flatten(), true, "status: active\n")
+        }
     };
-    let line = format!("status: active{}", ending_before(bytes, at));
-    Some(replaced(bytes, &(at..at), line.as_bytes()))
+    let is_open = |card: &Card| card.status() == Some("active");
+    proof::first_right(card, STATUS, ways, is_open)
 }
 
-/// The bytes of `card` with further lines in its front matter, after its status;
-/// `None` where it has no front matter. Lines end with a line feed, which
-/// becomes the card's own ending.
+/// The bytes of `card` with further lines in its front matter, after its
+/// status: one key that it does not have yet, with its value. `None` where it
+/// has no front matter for it. Lines end with a line feed, which becomes the
+/// card's own ending.
 pub fn with_lines(card: &Card, lines: &str) -> Option<Vec<u8>> {
     if card.plan == PlanState::Unreadable {
         return None;
     }
+    let key = lines.split(':').next().unwrap_or_default();
     let front = &card.front;
+    let after = [&front.status, &front.title];
+    let ways = with_new_lines(card, after.into_iter().flatten(), false, lines);
+    let has_key = |card: &Card| card.front.keys.iter().any(|known| known.text == key);
+    proof::first_right(card, key, ways, has_key)
+}
+
+/// The ways to give a card's status, which it has, another value.
+fn with_status(card: &Card, value: &str) -> Vec<Vec<u8>> {
     let bytes = card.source.bytes();
-    let after = front
-        .status
-        .as_ref()
-        .or(front.title.as_ref())
-        .or(front.keys.last())?;
-    let at = line_around(bytes, after.span.end).end;
-    let lines = lines.replace('\n', ending_before(bytes, at));
-    Some(replaced(bytes, &(at..at), lines.as_bytes()))
+    let (Some((key, area)), Some(status)) = (key_and_value(card, STATUS), &card.front.status)
+    else {
+        return Vec::new();
+    };
+    let spaced = format!(" {value}");
+    let own_line = area.start..end_of_value(bytes, area.start).min(area.end);
+    let lines = area.start..end_of_content(bytes, &area);
+    let scalar = with_quotes(bytes, &status.span);
+    let mut ways = Vec::new();
+    // A text that is not in the file as such has its key as its place, and an
+    // alias that of its anchor.
+    if status.span != key && area.start <= scalar.start && scalar.end <= area.end {
+        ways.push(replaced(bytes, &scalar, value.as_bytes()));
+    }
+    if status.text.is_empty() {
+        ways.push(replaced(
+            bytes,
+            &(area.start..area.start),
+            spaced.as_bytes(),
+        ));
+    }
+    ways.push(replaced(bytes, &own_line, spaced.as_bytes()));
+    ways.push(replaced(bytes, &lines, spaced.as_bytes()));
+    ways
+}
+
+/// The card without the lines of its status.
+fn without_status(card: &Card) -> Option<Vec<u8>> {
+    let bytes = card.source.bytes();
+    let (key, area) = key_and_value(card, STATUS)?;
+    let start = line_around(bytes, key.start).start;
+    let end = line_around(bytes, end_of_content(bytes, &area)).end;
+    Some(replaced(bytes, &(start..end), b""))
+}
+
+/// The ways to put new lines into the front matter: after the line of one of
+/// `after`, before or after all other keys, or into a map in one line.
+fn with_new_lines<'a>(
+    card: &'a Card,
+    after: impl Iterator<Item = &'a Text>,
+    first: bool,
+    lines: &str,
+) -> Vec<Vec<u8>> {
+    let bytes = card.source.bytes();
+    let Some(end) = front_end(card) else {
+        return Vec::new();
+    };
+    let first_key = card.front.keys.first().map(|key| key.span.start);
+    let mut places: Vec<usize> = after
+        .map(|text| line_around(bytes, text.span.end).end)
+        .collect();
+    let before_all = first_key.map(|key| line_around(bytes, key).start);
+    places.extend(before_all.filter(|_| first));
+    places.push(end);
+    places.extend(before_all);
+    let indent = first_key.map_or(&[][..], |key| &bytes[line_around(bytes, key).start..key]);
+    let indent = if indent.trim_ascii().is_empty() {
+        indent
+    } else {
+        &[]
+    };
+    let mut ways: Vec<Vec<u8>> = places
+        .into_iter()
+        .map(|at| {
+            let ending = ending_before(bytes, at).as_bytes();
+            let mut all = Vec::new();
+            for line in lines.lines() {
+                all.extend([indent, line.as_bytes(), ending].concat());
+            }
+            replaced(bytes, &(at..at), &all)
+        })
+        .collect();
+    if let (Some(key), [line]) = (first_key, lines.lines().collect::<Vec<_>>().as_slice()) {
+        ways.push(replaced(bytes, &(key..key), format!("{line}, ").as_bytes()));
+    }
+    ways
 }
 
 /// Writes a card's new bytes over its file below `root`.
@@ -147,11 +231,13 @@ pub fn write(root: &Path, source: &Source, bytes: &[u8]) -> Result<(), Error> {
     let path = shown.canonicalize().map_err(Error::disk("find", &shown))?;
     let folder = path.parent().unwrap_or(root);
     let metadata = path.metadata().map_err(Error::disk("read", &path))?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".mikado-")
-        .tempfile_in(folder)
-        .map_err(Error::disk("write in", folder))?;
+    let mut file = new_file(folder).map_err(Error::disk("write in", folder))?;
+    fail_point::reach("card.write").map_err(Error::disk("write", &path))?;
     file.write_all(bytes).map_err(Error::disk("write", &path))?;
+    // Who may not give a file away keeps it, as any editor would.
+    let (user, group) = (metadata.uid(), metadata.gid());
+    drop(fchown(file.as_file(), Some(user), Some(group)));
+    // After the owner, whose change takes bits of the mode away.
     let kept = file.as_file().set_permissions(metadata.permissions());
     kept.map_err(Error::disk("set the mode of", &path))?;
     file.as_file()
@@ -164,6 +250,7 @@ pub fn write(root: &Path, source: &Source, bytes: &[u8]) -> Result<(), Error> {
             path: source.path().display().to_string(),
         }));
     }
+    fail_point::reach("card.replace").map_err(Error::disk("replace", &path))?;
     file.persist(&path)
         .map_err(|error| Error::disk("replace", &path)(error.error))?;
     // The new name is durable with its folder.
@@ -171,26 +258,54 @@ pub fn write(root: &Path, source: &Source, bytes: &[u8]) -> Result<(), Error> {
     synced.map_err(Error::disk("write to", folder))
 }
 
+/// What the names of files begin with that are to be renamed over a card.
+const PREFIX: &str = ".mikado-new-";
+
+/// A new file in `folder`, which is locked as long as its maker lives. What dead
+/// ones left there is deleted.
+fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
+    sweep(folder);
+    loop {
+        let file = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .tempfile_in(folder)?;
+        match file.as_file().try_lock() {
+            Err(TryLockError::WouldBlock) => {}
+            // Where nothing can be locked, nothing is swept.
+            Err(TryLockError::Error(_)) => return Ok(file),
+            // It may have been swept before it was locked.
+            Ok(()) if file.path().exists() => return Ok(file),
+            Ok(()) => {}
+        }
+    }
+}
+
+/// Deletes what killed processes left in `folder`; what can't be deleted harms
+/// nobody.
+fn sweep(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    for entry in entries.filter_map(Result::ok) {
+        let is_new = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        if is_new
+            && let Ok(file) = fs::File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+}
+
 fn refusal(refusal: Refusal) -> Error {
     let help = match refusal {
         Refusal::NoFrontMatter { .. } => {
             "give it a block between `---` lines with `status: active`"
         }
+        Refusal::OddForm { .. } => {
+            "change it by hand, or write it plainly first: one key a line, its value behind it"
+        }
         Refusal::Changed { .. } => "try again",
     };
     Error::usage(refusal.to_string(), help)
-}
-
-/// The end of the line around `at`, without its ending and blanks before it.
-fn content_end(bytes: &[u8], at: usize) -> usize {
-    let line = line_around(bytes, at);
-    let content = &bytes[line.clone()];
-    let blanks = content
-        .iter()
-        .rev()
-        .take_while(|byte| byte.is_ascii_whitespace())
-        .count();
-    line.end - blanks
 }
 
 #[cfg(test)]

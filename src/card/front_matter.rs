@@ -13,6 +13,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde::de::{self, Error as _, IgnoredAny, MapAccess, Visitor};
 
+use super::splice::line_around;
 use super::{Form, FrontMatter, Requirement, Runner, Source, Span, Text, Uses};
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{self, Lent, Node, Scalar, YamlError};
@@ -332,10 +333,7 @@ impl Reader<'_> {
         let start = colon.map_or(key.end, |colon| key.end + colon + 1);
         let next = self.front.keys.get(index + 1);
         let end = next.map_or(self.block.end, |next| {
-            let line = bytes[..next.span.start]
-                .iter()
-                .rposition(|byte| *byte == b'\n');
-            line.map_or(next.span.start, |at| at + 1)
+            line_around(bytes, next.span.start).start
         });
         start..end.max(start)
     }

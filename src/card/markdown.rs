@@ -6,6 +6,8 @@
 use comrak::nodes::NodeValue;
 use comrak::{Arena, Options, parse_document};
 
+use super::source::line_end;
+
 /// The lines of a text with their offsets and whether they are code: inside a
 /// fenced block, or the fence itself.
 pub(crate) struct Lines<'a> {
@@ -51,14 +53,12 @@ impl<'a> Iterator for Lines<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let (line, rest) = match self.rest.find('\n') {
-            Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
-            None => (self.rest, ""),
-        };
+        let (line, rest) = self.rest.split_at(line_end(self.rest.as_bytes(), 0));
         let offset = self.offset;
-        self.offset += self.rest.len() - rest.len();
+        self.offset += line.len();
         self.rest = rest;
-        let text = line.strip_suffix('\r').unwrap_or(line);
+        let text = line.strip_suffix('\n').unwrap_or(line);
+        let text = text.strip_suffix('\r').unwrap_or(text);
         let role = self.role(text);
         Some(Line { offset, text, role })
     }
@@ -123,15 +123,21 @@ pub(crate) fn first_heading(text: &str) -> Option<String> {
     None
 }
 
-/// Whether some fenced block's info string has the word `run` or `verify`
-/// after its language.
-pub(crate) fn has_runnable_fence(text: &str) -> bool {
-    lines(text).any(|line| match line.role {
-        LineRole::Opening(info) => info
-            .split_whitespace()
-            .skip(1)
-            .any(|word| word == "run" || word == "verify"),
-        _ => false,
+/// Whether there may be a fenced block, in a list or a quote or wherever, whose
+/// info string has the word `run` or `verify` after its language. Never `false`
+/// where there is one.
+pub(crate) fn may_have_runnable_fence(text: &str) -> bool {
+    let is_meant = |word: &str| {
+        // What is written with an entity or a backslash is for comrak to tell.
+        word == "run" || word == "verify" || word.contains(['&', '\\'])
+    };
+    ["```", "~~~"].iter().any(|fence| {
+        let mut parts = text.split(fence);
+        parts.next();
+        parts.any(|rest| {
+            let line = rest.split(['\n', '\r']).next().unwrap_or_default();
+            line.split_whitespace().any(is_meant)
+        })
     })
 }
 
@@ -190,17 +196,17 @@ mod tests {
     }
 
     #[test]
-    fn a_runnable_block_has_the_word_after_its_language() {
-        for (text, runs) in [
+    fn a_runnable_block_is_never_overlooked() {
+        for (text, may) in [
             ("```sh run\ntrue\n```\n", true),
             ("~~~ bash  verify\n~~~\n", true),
             ("  - x\n    ```sh run\n    ```\n", true),
-            ("```run\n```\n", false),
+            ("> ```sh run\n> true\n", true),
+            ("1.\t~~~~sh r&#117;n\n", true),
             ("```sh\nrun\n```\n", false),
-            ("````md\n```sh run\n```\n````\n", false),
-            ("`` ```sh run`` ``\n", false),
+            ("run ```\nrun\n```\nrun\n", false),
         ] {
-            assert_eq!(has_runnable_fence(text), runs, "{text:?}");
+            assert_eq!(may_have_runnable_fence(text), may, "{text:?}");
         }
     }
 }

@@ -11,9 +11,10 @@ pub mod discover;
 pub mod edit;
 pub mod find;
 mod front_matter;
-mod markdown;
+pub(crate) mod markdown;
 mod parse;
 pub mod prerequisites;
+mod proof;
 pub mod source;
 mod splice;
 mod stem;
@@ -243,12 +244,6 @@ impl Card {
                 .map(|(role, stem)| format!("{role}: {}", stem.text));
             required.chain(used).collect()
         };
-        let runner = |card: &Card| match &card.front.runner {
-            None => None,
-            Some(Runner::Human(_)) => Some(Value::Null),
-            Some(Runner::Named(name)) => Some(Value::String(name.text.clone())),
-            Some(Runner::Inline { value, .. }) => Some(value.clone()),
-        };
         let blocks = |card: &Card| -> Vec<(String, String)> {
             let all = match card.may_run() {
                 true => card.body(&body::Headings::default()).blocks,
@@ -258,15 +253,26 @@ impl Card {
                 .map(|block| (block.language, block.code))
                 .collect()
         };
-        runner(self) == runner(other)
+        self.runner_value() == other.runner_value()
             && self.front.with == other.front.with
             && names(self) == names(other)
             && blocks(self) == blocks(other)
     }
 
-    /// Whether the body has code blocks that run, without parsing it.
+    /// The runner without its place; null for `human`.
+    fn runner_value(&self) -> Option<Value> {
+        match &self.front.runner {
+            None => None,
+            Some(Runner::Human(_)) => Some(Value::Null),
+            Some(Runner::Named(name)) => Some(Value::String(name.text.clone())),
+            Some(Runner::Inline { value, .. }) => Some(value.clone()),
+        }
+    }
+
+    /// Whether the body may have code blocks that run, without parsing it; never
+    /// `false` where it has.
     pub fn may_run(&self) -> bool {
-        markdown::has_runnable_fence(self.text())
+        markdown::may_have_runnable_fence(self.text())
     }
 }
 

@@ -9,7 +9,7 @@ use gray_matter::{Matter, Pod};
 
 use super::front_matter::{self, Decoded};
 use super::markdown::{self, LineRole};
-use super::source::BOM;
+use super::source::{BOM, lines_of};
 use super::{Card, FrontMatter, PlanState, Source, Span, Stem};
 use crate::diagnostic::Diagnostic;
 
@@ -22,6 +22,8 @@ enum Fences {
     Unclosed {
         /// The first fence.
         open: Span,
+        /// Whether there are blank lines before it.
+        late: bool,
     },
     /// Both.
     Found {
@@ -112,9 +114,13 @@ fn read(source: &Source, findings: &mut Vec<Diagnostic>) -> Option<(FrontMatter,
             }
             Some((FrontMatter::default(), leading_bom(text)))
         }
-        Fences::Unclosed { open } => {
+        Fences::Unclosed { open, late } => {
             let after = &text[open.end..];
-            if !starts_like_yaml(after) {
+            let is_front_matter = match late {
+                true => starts_like_card(after),
+                false => starts_like_yaml(after),
+            };
+            if !is_front_matter {
                 return Some((FrontMatter::default(), leading_bom(text)));
             }
             findings.push(
@@ -127,6 +133,7 @@ fn read(source: &Source, findings: &mut Vec<Diagnostic>) -> Option<(FrontMatter,
         Fences::Found { block, body, late } => {
             match front_matter::decode(source, text, block.clone()) {
                 Decoded::Front(front, faults) => {
+                    // A rule in prose, not a fence.
                     if late && front.keys.is_empty() {
                         return Some((FrontMatter::default(), leading_bom(text)));
                     }
@@ -137,7 +144,9 @@ fn read(source: &Source, findings: &mut Vec<Diagnostic>) -> Option<(FrontMatter,
                     });
                     Some((*front, body))
                 }
-                Decoded::Fault(_) if late => Some((FrontMatter::default(), leading_bom(text))),
+                Decoded::Fault(_) if late && !starts_like_card(&text[block.clone()]) => {
+                    Some((FrontMatter::default(), leading_bom(text)))
+                }
                 Decoded::Fault(fault) => {
                     findings.push(fault);
                     None
@@ -159,7 +168,7 @@ fn leading_bom(text: &str) -> usize {
 /// the end of a fence is nothing.
 fn fences(text: &str) -> Fences {
     let start = leading_bom(text);
-    let mut lines = text[start..].split_inclusive('\n');
+    let mut lines = lines_of(&text[start..]);
     let mut offset = start;
     let mut late = false;
     let open = loop {
@@ -177,7 +186,7 @@ fn fences(text: &str) -> Fences {
         offset += line.len();
     };
     let mut after_open = None;
-    for line in text[open.start..].split_inclusive('\n') {
+    for line in lines_of(&text[open.start..]) {
         let Some(block_start) = after_open else {
             offset = open.start + line.len();
             after_open = Some(offset);
@@ -192,21 +201,29 @@ fn fences(text: &str) -> Fences {
         }
         offset += line.len();
     }
-    match late {
-        true => Fences::Absent,
-        false => Fences::Unclosed { open },
-    }
+    Fences::Unclosed { open, late }
 }
 
 /// Whether the first line that says something is a key of a map.
 fn starts_like_yaml(text: &str) -> bool {
-    let mut lines = text.lines().map(str::trim_end);
+    let mut lines = lines_of(text).map(str::trim_end);
     let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
     let Some((key, rest)) = first.and_then(|line| line.split_once(':')) else {
         return false;
     };
     let named = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '"' | '\'');
     !key.is_empty() && key.chars().all(named) && (rest.is_empty() || rest.starts_with([' ', '\t']))
+}
+
+/// Whether a line of the first paragraph is a key that makes a card. A rule
+/// below blank lines is more often a rule than a fence.
+fn starts_like_card(text: &str) -> bool {
+    let lines = lines_of(text.trim_start()).map(str::trim);
+    let mut paragraph = lines.take_while(|line| !line.is_empty());
+    paragraph.any(|line| {
+        let key = line.split_once(':').map(|(key, _)| key);
+        matches!(key, Some("status" | "requires" | "runner"))
+    })
 }
 
 /// The first marker of a merge conflict outside of code in the body, where all
@@ -220,7 +237,7 @@ fn conflict(text: &str, body: usize) -> Option<Span> {
         let rest = line.strip_prefix(mark);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
     };
-    let head = text[..body].split_inclusive('\n').scan(0, |offset, line| {
+    let head = lines_of(&text[..body]).scan(0, |offset, line| {
         let start = *offset;
         *offset += line.len();
         Some((start, line.trim_end()))
@@ -314,13 +331,17 @@ fn compare_with_gray_matter(
         return None;
     }
     let start = leading_bom(text);
+    let help = match block.is_some() && !text.contains('\n') {
+        true => "save the file with line feeds: its lines end in carriage returns alone",
+        false => "write the fences as `---` alone on a line",
+    };
     Some(
         Diagnostic::warning(
             "front-matter-differs",
             "other tools see other front matter in this file than is meant here",
         )
         .at(source.place(block.unwrap_or(start..start + 3), ""))
-        .help("write the fences as `---` alone on a line"),
+        .help(help),
     )
 }
 
@@ -366,7 +387,8 @@ mod tests {
         #[test]
         fn reading_never_panics_and_every_place_is_in_the_file(bytes in bytes()) {
             let card = read(&bytes);
-            let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u32 + 1;
+            let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n").replace('\r', "\n");
+            let lines = text.split('\n').count() as u32;
             for finding in &card.findings {
                 for place in &finding.places {
                     prop_assert!((1..=lines).contains(&place.line), "{place:?}");

@@ -3,112 +3,156 @@
 //! A list keeps its form: a block list gets a line like its last one, an inline
 //! list a further item. Pure: bytes in, bytes out.
 
-use super::splice::{ending_before, line_around, replaced, with_quotes};
-use super::{Card, PlanState, Source, Span, Stem, edit};
+use super::source::line_end;
+use super::splice::{
+    end_of_value, ending_before, key_and_value, line_around, replaced, with_quotes,
+};
+use super::{Card, PlanState, Source, Span, Stem, edit, proof};
+
+const REQUIRES: &str = "requires";
 
 /// The bytes of `card` when it requires `stem` as well; `None` where it does
-/// already, or has no front matter to say it in.
+/// already, or no edit of `requires` alone would do.
 pub fn added(card: &Card, stem: &Stem) -> Option<Vec<u8>> {
     if card.plan == PlanState::Unreadable || entry(card, stem).is_some() {
         return None;
     }
-    let bytes = card.source.bytes();
+    let mut meant = entries(card);
+    meant.push(stem.to_string());
+    meant.sort();
     let text = written(stem.as_str());
-    let Some(key) = key(card) else {
-        return edit::with_lines(card, &format!("requires:\n  - {text}\n"));
-    };
-    let entries = card.requires();
-    let Some(last) = entries.last() else {
-        let rest = line_around(bytes, key.end);
-        return Some(match find(bytes, key.end..rest.end, b']') {
-            Some(at) => replaced(bytes, &(at..at), text.as_bytes()),
-            None => replaced(
-                bytes,
-                &value_of(bytes, &key),
-                format!(" [{text}]").as_bytes(),
-            ),
+    if !card.front.keys.iter().any(|key| key.text == REQUIRES) {
+        let block = format!("requires:\n  - {text}\n");
+        let inline = format!("requires: [{text}]\n");
+        let ways = [
+            edit::with_lines(card, &block),
+            edit::with_lines(card, &inline),
+        ];
+        return proof::first_right(card, REQUIRES, ways.into_iter().flatten(), |card| {
+            entries(card) == meant
         });
-    };
-    let last = with_quotes(bytes, &last.span);
-    if is_inline(bytes, &key, &last) {
-        return Some(replaced(
-            bytes,
-            &(last.end..last.end),
-            format!(", {text}").as_bytes(),
-        ));
     }
-    let whole = line_around(bytes, last.start);
-    let before = std::str::from_utf8(&bytes[whole.start..last.start]).ok()?;
-    match before.trim_start().starts_with('-') {
-        true => {
-            let ending = ending_before(bytes, whole.end);
-            // The last line of a file without an end has none to begin with.
-            let lead = if bytes[..whole.end].ends_with(b"\n") {
-                ""
-            } else {
-                ending
-            };
-            let new = format!("{lead}{before}{text}{ending}");
-            Some(replaced(bytes, &(whole.end..whole.end), new.as_bytes()))
-        }
-        // `requires: one`.
-        false => {
-            let old = std::str::from_utf8(&bytes[last.clone()]).ok()?;
-            Some(replaced(
-                bytes,
-                &last,
-                format!("[{old}, {text}]").as_bytes(),
-            ))
-        }
-    }
+    proof::first_right(card, REQUIRES, with_entry(card, &text), |card| {
+        let mut all = entries(card);
+        all.sort();
+        all == meant
+    })
 }
 
 /// The bytes of `card` when it does not require `stem`; `None` where it does
-/// not already.
+/// not already, or no edit of `requires` alone would do.
 pub fn removed(card: &Card, stem: &Stem) -> Option<Vec<u8>> {
-    let bytes = card.source.bytes();
-    let key = key(card)?;
-    let span = with_quotes(bytes, &card.requires().get(entry(card, stem)?)?.span);
-    if is_inline(bytes, &key, &span) {
-        // With the comma after it, or else the one before.
-        let after = line_around(bytes, span.end);
-        let comma = find(bytes, span.end..after.end, b',').filter(|at| {
-            bytes[span.end..*at]
-                .iter()
-                .all(|byte| byte.is_ascii_whitespace())
-        });
-        let cut = match comma {
-            Some(at) => {
-                let blanks = bytes[at + 1..]
-                    .iter()
-                    .take_while(|byte| **byte == b' ')
-                    .count();
-                span.start..at + 1 + blanks
-            }
-            None => {
-                let before = &bytes[key.end..span.start];
-                let comma = before.iter().rposition(|byte| !byte.is_ascii_whitespace());
-                match comma.filter(|at| before[*at] == b',') {
-                    Some(at) => key.end + at..span.end,
-                    None => span,
-                }
-            }
+    let mut left: Option<Card> = None;
+    loop {
+        let card = left.as_ref().unwrap_or(card);
+        let Some(index) = entry(card, stem) else {
+            break;
         };
-        return Some(replaced(bytes, &cut, "".as_bytes()));
+        let mut meant = entries(card);
+        meant.remove(index);
+        let way = without_entry(card, index);
+        let bytes = proof::first_right(card, REQUIRES, way, |card| entries(card) == meant)?;
+        left = Some(read_again(card, bytes));
     }
-    let whole = line_around(bytes, span.start);
-    let is_item = bytes[whole.start..span.start]
-        .trim_ascii()
-        .starts_with(b"-");
-    Some(match (is_item, card.requires().len()) {
-        // An empty block list would be no list at all.
-        (true, 1) => {
-            let without = replaced(bytes, &whole, "".as_bytes());
-            replaced(&without, &value_of(bytes, &key), " []".as_bytes())
+    left.map(|card| card.source.bytes().to_vec())
+}
+
+/// The ways to put one more entry into a card's `requires`, which it has.
+fn with_entry(card: &Card, text: &str) -> Vec<Vec<u8>> {
+    let bytes = card.source.bytes();
+    let Some((_, area)) = key_and_value(card, REQUIRES) else {
+        return Vec::new();
+    };
+    let put = |at: usize, new: String| replaced(bytes, &(at..at), new.as_bytes());
+    let mut ways = Vec::new();
+    let (Some(first), Some(last)) = (card.requires().first(), card.requires().last()) else {
+        if let Some(open) = opening(bytes, &area) {
+            ways.push(put(open + 1, text.to_owned()));
         }
-        (true, _) => replaced(bytes, &whole, "".as_bytes()),
-        (false, _) => replaced(bytes, &span, "[]".as_bytes()),
-    })
+        let line = area.start..end_of_value(bytes, area.start).min(area.end);
+        ways.push(replaced(bytes, &line, format!(" [{text}]").as_bytes()));
+        ways.push(put(area.start, format!(" [{text}]")));
+        return ways;
+    };
+    let last = with_quotes(bytes, &last.span);
+    if let Some(open) = opening(bytes, &area) {
+        ways.push(put(last.end, format!(", {text}")));
+        ways.push(put(open + 1, format!("{text}, ")));
+        return ways;
+    }
+    // A line like that of the last entry, below it; else like the first, above.
+    for (place, below) in [(last.start, true), (first.span.start, false)] {
+        let line = line_around(bytes, place);
+        let lead = &bytes[line.start..place];
+        let dash = lead.iter().position(|byte| *byte == b'-');
+        let Some(dash) = dash.filter(|dash| lead[..*dash].trim_ascii().is_empty()) else {
+            continue;
+        };
+        let blanks = lead[dash + 1..].iter().take_while(|byte| **byte == b' ');
+        let lead = &lead[..dash + 1 + blanks.count()];
+        let at = if below { line.end } else { line.start };
+        let ending = ending_before(bytes, at).as_bytes();
+        let new = [lead, text.as_bytes(), ending].concat();
+        ways.push(replaced(bytes, &(at..at), &new));
+    }
+    // `requires: one`.
+    if last.start <= last.end && area.start <= last.start {
+        let both = [b"[", &bytes[last.clone()], b", ", text.as_bytes(), b"]"].concat();
+        ways.push(replaced(bytes, &last, &both));
+    }
+    ways
+}
+
+/// The ways to take an entry away.
+fn without_entry(card: &Card, index: usize) -> Vec<Vec<u8>> {
+    let bytes = card.source.bytes();
+    let (Some((_, area)), Some(entry)) =
+        (key_and_value(card, REQUIRES), card.requires().get(index))
+    else {
+        return Vec::new();
+    };
+    let span = with_quotes(bytes, &entry.span);
+    if span.start < area.start || span.end > area.end {
+        return Vec::new();
+    }
+    if opening(bytes, &area).is_some() {
+        // With the comma after it and the blanks there, or else with the comma
+        // before; of a list over several lines with its whole line, where it
+        // stands alone there.
+        let after = &bytes[span.end..area.end];
+        let gap = after.len() - after.trim_ascii_start().len();
+        let mut ways = Vec::new();
+        if after[gap..].starts_with(b",") {
+            let end = span.end + gap + 1;
+            let line = line_around(bytes, span.start);
+            let alone = bytes[line.start..span.start].trim_ascii().is_empty()
+                && bytes[end..line.end.max(end)].trim_ascii().is_empty();
+            if alone {
+                ways.push(replaced(bytes, &line, b""));
+            }
+            let blanks = bytes[end..].iter().take_while(|byte| **byte == b' ');
+            ways.push(replaced(bytes, &(span.start..end + blanks.count()), b""));
+        }
+        let before = bytes[area.start..span.start].trim_ascii_end();
+        if before.ends_with(b",") {
+            let comma = area.start + before.len() - 1;
+            ways.push(replaced(bytes, &(comma..span.end), b""));
+        }
+        ways.push(replaced(bytes, &span, b""));
+        return ways;
+    }
+    let line = line_around(bytes, span.start);
+    let without = replaced(bytes, &line, b"");
+    let key_line = area.start..end_of_value(bytes, area.start).min(area.end);
+    match card.requires().len() {
+        // An empty block list would be no list at all.
+        1 if line.start >= area.start => vec![
+            replaced(&without, &key_line, b" []"),
+            replaced(&without, &(area.start..area.start), b" []"),
+        ],
+        1 => vec![replaced(bytes, &span, b"[]")],
+        _ => vec![without],
+    }
 }
 
 /// A stem as YAML reads it back.
@@ -132,38 +176,24 @@ fn entry(card: &Card, stem: &Stem) -> Option<usize> {
         .position(|entry| entry.text == stem.as_str())
 }
 
-fn key(card: &Card) -> Option<Span> {
-    let key = card.front.keys.iter().find(|key| key.text == "requires")?;
-    Some(key.span.clone())
+/// The entries of `requires` as written.
+fn entries(card: &Card) -> Vec<String> {
+    let entries = card.requires().iter();
+    entries.map(|entry| entry.text.clone()).collect()
 }
 
-/// From after the colon of a key to the end of its line's content.
-fn value_of(bytes: &[u8], key: &Span) -> Span {
-    let whole = line_around(bytes, key.end);
-    let colon = find(bytes, key.end..whole.end, b':').map_or(key.end, |at| at + 1);
-    let content = &bytes[colon..whole.end];
-    // A comment stays.
-    let end = content
-        .iter()
-        .position(|byte| *byte == b'#')
-        .unwrap_or(content.len());
-    let blanks = content[..end]
-        .iter()
-        .rev()
-        .take_while(|byte| byte.is_ascii_whitespace())
-        .count();
-    colon..colon + end - blanks
-}
-
-fn is_inline(bytes: &[u8], key: &Span, entry: &Span) -> bool {
-    bytes[key.end..entry.start].contains(&b'[')
-}
-
-fn find(bytes: &[u8], span: Span, wanted: u8) -> Option<usize> {
-    let found = bytes[span.clone()]
-        .iter()
-        .position(|byte| *byte == wanted)?;
-    Some(span.start + found)
+/// The bracket that opens an inline list, where the value is one.
+fn opening(bytes: &[u8], area: &Span) -> Option<usize> {
+    let mut at = area.start;
+    while at < area.end {
+        match bytes[at] {
+            b'[' => return Some(at),
+            b'#' => at = line_end(bytes, at),
+            byte if byte.is_ascii_whitespace() => at += 1,
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// A card read from bytes that were made here, to go on with.

@@ -1,9 +1,10 @@
 //! The bytes of a file, and places in them.
 //!
 //! A span is a range of bytes of the file as it lies on disk; it becomes a
-//! line and a column only where a finding speaks of it. Lines end with a line
-//! feed; a carriage return before it belongs to the ending. A byte order mark
-//! is no part of the first line. Knows nothing of what the file means.
+//! line and a column only where a finding speaks of it. Lines end as YAML and
+//! CommonMark have it: with a line feed, a carriage return, or both. A byte
+//! order mark is no part of the first line. Knows nothing of what the file
+//! means.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,26 @@ pub type Span = Range<usize>;
 
 /// The byte order mark of UTF-8.
 pub const BOM: &str = "\u{feff}";
+
+/// Where the line that starts at `start` ends, with its ending: a line feed, a
+/// carriage return, or both.
+pub(crate) fn line_end(bytes: &[u8], start: usize) -> usize {
+    let rest = &bytes[start..];
+    match rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        Some(at) if rest[at..].starts_with(b"\r\n") => start + at + 2,
+        Some(at) => start + at + 1,
+        None => bytes.len(),
+    }
+}
+
+/// The lines of a text, each with its ending.
+pub(crate) fn lines_of(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let (line, rest) = text.split_at(line_end(text.as_bytes(), 0));
+        text = rest;
+        (!line.is_empty()).then_some(line)
+    })
+}
 
 /// A file's path and its bytes as they were read.
 #[derive(Debug)]
@@ -66,11 +87,10 @@ impl Source {
             return self.bytes.len()..self.bytes.len();
         };
         let mut end = lines.get(index + 1).copied().unwrap_or(self.bytes.len());
-        if self.bytes[start..end].ends_with(b"\n") {
-            end -= 1;
-        }
-        if self.bytes[start..end].ends_with(b"\r") {
-            end -= 1;
+        for ending in [b'\n', b'\r'] {
+            if self.bytes[start..end].last() == Some(&ending) {
+                end -= 1;
+            }
         }
         if start == 0 && self.bytes[..end].starts_with(BOM.as_bytes()) {
             start = BOM.len();
@@ -108,11 +128,13 @@ impl Source {
 
     fn lines(&self) -> &[usize] {
         self.lines.get_or_init(|| {
-            let ends = self.bytes.iter().enumerate();
-            let starts = ends
-                .filter(|(_, byte)| **byte == b'\n')
-                .map(|(at, _)| at + 1);
-            std::iter::once(0).chain(starts).collect()
+            let ends_line = |at: &usize| match self.bytes[*at] {
+                b'\n' => true,
+                b'\r' => self.bytes.get(at + 1) != Some(&b'\n'),
+                _ => false,
+            };
+            let ends = (0..self.bytes.len()).filter(ends_line);
+            std::iter::once(0).chain(ends.map(|at| at + 1)).collect()
         })
     }
 }
@@ -145,6 +167,19 @@ mod tests {
         assert_eq!((place.line, place.column, place.width), (3, 1, 1));
         let place = source.place(99..120, "");
         assert_eq!((place.line, place.text.as_str()), (3, ""));
+    }
+
+    #[test]
+    fn lines_end_with_a_line_feed_a_carriage_return_or_both() {
+        let text = "a\rb\n\nc\r\nd\r\r\ne";
+        let lines: Vec<&str> = lines_of(text).collect();
+        assert_eq!(lines, ["a\r", "b\n", "\n", "c\r\n", "d\r", "\r\n", "e"]);
+        let source = source(text);
+        for (number, line) in (1..).zip(lines) {
+            let span = source.line_span(number);
+            assert_eq!(&text[span.clone()], line.trim_end());
+            assert_eq!(source.line(span.start), number);
+        }
     }
 
     #[test]

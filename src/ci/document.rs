@@ -73,11 +73,17 @@ pub fn text(document: &Map, header: &[String]) -> String {
         out.push_str(comment(line).trim_end());
         out.push('\n');
     }
+    // Behind a text that keeps its last line ends, an empty line would be one.
+    let whole = serde_yaml::to_string(&document.0).unwrap_or_default();
+    let keeps = whole.contains("|+") || whole.contains(">+");
     for (key, value) in &document.0 {
-        out.push('\n');
+        if !keeps {
+            out.push('\n');
+        }
         let entry = Map(Mapping::from_iter([(key.clone(), value.clone())]));
         let entry = serde_yaml::to_string(&Value::from(entry)).unwrap_or_default();
         match key.as_str() {
+            _ if keeps => out.push_str(&entry),
             Some("jobs") => out.push_str(&apart(&entry, "  ")),
             Some("steps") => out.push_str(&apart(&entry, "- ")),
             _ => out.push_str(&entry),

@@ -369,7 +369,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn node(number: usize, kind: Kind, open: bool, before: &BTreeSet<usize>, confirm: bool) -> Node {
+    fn node(
+        number: usize,
+        kind: Kind,
+        open: bool,
+        before: &BTreeSet<usize>,
+        confirm: bool,
+    ) -> Node {
         let stem = |number: usize| Stem::new(&format!("card-{number:03}"));
         let uses = before.iter().copied();
         Node {
@@ -379,7 +385,10 @@ mod tests {
             open,
             runner: Some(format!("runner-{}", number % 3)),
             before: before.iter().copied().map(stem).collect(),
-            uses: uses.filter(|before| (number + before) % 2 == 0).map(stem).collect(),
+            uses: uses
+                .filter(|before| (number + before) % 2 == 0)
+                .map(stem)
+                .collect(),
             variables: BTreeSet::new(),
             timeout: None,
             confirm,
@@ -399,7 +408,12 @@ mod tests {
 
     /// Chains of up to 40 cards of all kinds, prerequisites first.
     fn nodes() -> impl Strategy<Value = Vec<Node>> {
-        let card = (kind(), any::<bool>(), proptest::collection::vec(0_usize..1000, 0..5), any::<bool>());
+        let card = (
+            kind(),
+            any::<bool>(),
+            proptest::collection::vec(0_usize..1000, 0..5),
+            any::<bool>(),
+        );
         proptest::collection::vec(card, 1..40).prop_map(|cards| {
             let mut nodes: Vec<Node> = Vec::new();
             for (number, (kind, open, before, confirm)) in cards.into_iter().enumerate() {
@@ -408,7 +422,11 @@ mod tests {
                     _ => before.into_iter().map(|before| before % number).collect(),
                 };
                 let mut node = node(number, kind, open, &before, confirm);
-                let is_build = |stem: &Stem| nodes.iter().any(|n| n.stem == *stem && n.kind == Kind::Build);
+                let is_build = |stem: &Stem| {
+                    nodes
+                        .iter()
+                        .any(|n| n.stem == *stem && n.kind == Kind::Build)
+                };
                 node.uses.retain(is_build);
                 nodes.push(node);
             }

@@ -131,7 +131,7 @@ fn affected(args: &AffectedArgs, context: &Context) -> Result<Affected, Error> {
             });
         }
     }
-    workspace.trace.save();
+    workspace.trace.save(&workspace.local.new_folder());
     Ok(Affected {
         schema_version: SCHEMA_VERSION,
         since: tree.commit,

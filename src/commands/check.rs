@@ -1,6 +1,6 @@
 //! `mikado check`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
 
@@ -8,6 +8,7 @@ use crate::answer::FindingList;
 use crate::cli::Context;
 use crate::diagnostic::{self, Diagnostic, Look, Severity};
 use crate::error::{Error, Exit};
+use crate::report::folded::Folded;
 use crate::report::github::{Level, annotation};
 use crate::words::count;
 
@@ -48,13 +49,18 @@ pub fn run(args: CheckArgs, context: &Context) -> Result<Exit, Error> {
     let view = View::new(&selection);
     let mut findings = view.findings();
     findings.extend(runner_faults::find(&selection, &view, context));
+    findings = diagnostic::once(findings);
     diagnostic::sort(&mut findings);
-    let out = &mut io::stdout().lock();
+    let screen = context.screen();
+    let out = &mut Folded::new(
+        io::stdout().lock(),
+        screen.columns.filter(|_| args.format == CheckFormat::Text),
+    );
     let written = match args.format {
         CheckFormat::Text => {
             let look = Look {
-                colour: context.color(io::stdout().is_terminal()),
-                ..Look::default()
+                colour: screen.paint.0,
+                width: screen.columns.unwrap_or(Look::default().width),
             };
             text(out, &findings, selection.deck.cards().len(), look)
         }

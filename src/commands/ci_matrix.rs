@@ -118,7 +118,7 @@ fn matrix(args: &MatrixArgs, context: &Context) -> Result<Matrix, Error> {
         }
         foreseen.insert(&card.stem, seen);
     }
-    workspace.trace.save();
+    workspace.trace.save(&workspace.local.new_folder());
     let nodes: Vec<Node> = plan.cards.iter().map(Node::of).collect();
     let config = &selection.project.config.ci;
     let pipeline = Pipeline::new(&nodes, args.jobs.group, false, config);

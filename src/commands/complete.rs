@@ -75,10 +75,11 @@ pub fn reopen(args: ReopenArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&SelectionArgs::default(), context)?;
     let stem = selection.find_exactly(&args.card)?;
     let card = readable(&selection, &stem)?;
-    if card.page {
+    // Where completion takes the status away, a card can have become a page.
+    if card.page && card.front.keys.is_empty() {
         return Err(Error::usage(
             format!("`{stem}` is a page, not a card"),
-            "give it a `status` to make it a card",
+            "give it a block between `---` lines with `status: active` to make it a card",
         ));
     }
     if card.plan == PlanState::Open {

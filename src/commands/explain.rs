@@ -1,10 +1,10 @@
 //! `mikado explain`.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use clap::Args;
 
-use crate::cli::Context;
+use crate::cli::{Context, Format};
 use crate::error::{Error, Exit};
 use crate::words;
 
@@ -259,7 +259,7 @@ pub(crate) const CODES: [(&str, &str, &str, &str); 39] = [
 /// # Errors
 ///
 /// Where there is no such code, or the output can't be written.
-pub fn run(args: ExplainArgs, _: &Context) -> Result<Exit, Error> {
+pub fn run(args: ExplainArgs, context: &Context) -> Result<Exit, Error> {
     let text = match args.code {
         None => CODES
             .iter()
@@ -281,7 +281,7 @@ pub fn run(args: ExplainArgs, _: &Context) -> Result<Exit, Error> {
             format!("{code}\n\n{meaning}\n\n{}\n\n{mend}\n", example.join("\n"))
         }
     };
-    let written = io::stdout().write_all(text.as_bytes());
+    let written = context.out(Format::Text).write_all(text.as_bytes());
     written.map_err(Error::disk("write to", "standard output"))?;
     Ok(Exit::Done)
 }

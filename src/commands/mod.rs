@@ -3,15 +3,18 @@
 
 pub mod affected;
 pub mod artifact;
+pub mod audit;
 pub mod blocked;
 pub mod check;
 pub mod ci;
 pub mod ci_matrix;
 pub mod complete;
 pub mod completions;
+pub mod doctor;
 pub mod explain;
 pub(crate) mod freshness;
 pub mod graph;
+pub(crate) mod help;
 pub mod init;
 pub(crate) mod lack;
 pub mod list;
@@ -39,7 +42,10 @@ pub mod why;
 /// Prints one line, and is done.
 fn say(line: &str) -> Result<crate::error::Exit, crate::error::Error> {
     use std::io::Write;
-    let written = writeln!(std::io::stdout(), "{line}");
+    let out = std::io::stdout();
+    let columns = crate::cli::terminal_columns(std::io::stdout());
+    let mut out = crate::report::folded::Folded::new(out.lock(), columns);
+    let written = writeln!(out, "{line}");
     written.map_err(crate::error::Error::disk("write to", "standard output"))?;
     Ok(crate::error::Exit::Done)
 }

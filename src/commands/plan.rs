@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use anstyle::Style;
 use clap::Args;
 use serde::de::IgnoredAny;
 
@@ -10,6 +11,7 @@ use crate::action::reason::Reason;
 use crate::answer::{PlanList, PlannedObject, SCHEMA_VERSION};
 use crate::card::Stem;
 use crate::cli::{Context, Format};
+use crate::columns::Screen;
 use crate::digest::Digest;
 use crate::engine::describe::Describer;
 use crate::engine::fault::{NOT_ASKED, Obstacle};
@@ -17,6 +19,7 @@ use crate::engine::store_error;
 use crate::error::{Error, Exit};
 use crate::plan::PlannedCard;
 use crate::runner::definition::Kind;
+use crate::standing::Standing;
 use crate::workspace::Workspace;
 
 use super::selection::{Selection, SelectionArgs};
@@ -63,23 +66,31 @@ pub fn run(args: PlanArgs, context: &Context) -> Result<Exit, Error> {
         }
         rows.push((card, foreseen));
     }
-    workspace.trace.save();
-    let out = &mut io::stdout().lock();
+    workspace.trace.save(&workspace.local.new_folder());
+    let out = &mut context.out(args.format);
     let written = match args.format {
-        Format::Text => text(out, &rows),
+        Format::Text => text(out, &rows, context.screen()),
         Format::Json => as_json(out, &rows),
     };
     written.map_err(Error::disk("write to", "standard output"))?;
     Ok(Exit::Done)
 }
 
-fn text(out: &mut dyn Write, rows: &[(&PlannedCard, Foreseen)]) -> io::Result<()> {
+fn text(out: &mut dyn Write, rows: &[(&PlannedCard, Foreseen)], screen: Screen) -> io::Result<()> {
     for (card, foreseen) in rows {
         let why = match foreseen.why.is_empty() {
             true => String::new(),
             false => format!(" ({})", foreseen.why.join(", ")),
         };
-        writeln!(out, "{:>9} {}{why}", foreseen.verb, card.stem)?;
+        let style = match foreseen.verb {
+            "wait" => Standing::Waiting.style(),
+            "fail" => Standing::Stuck.style(),
+            "run" | "check" => Style::new().bold(),
+            _ => Style::new(),
+        };
+        let verb = screen.paint.with(style, &format!("{:>9}", foreseen.verb));
+        let line = screen.wrapped(&format!("{}{why}", card.stem), 10, 10);
+        writeln!(out, "{verb} {line}")?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `mikado new`, `mikado require` and `mikado unrequire`.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -76,7 +77,7 @@ pub fn new(args: NewArgs, context: &Context) -> Result<Exit, Error> {
         None => None,
         Some(card) => {
             let bytes = prerequisites::added(card, &Stem::new(stem));
-            Some((card, bytes.ok_or_else(|| no_front_matter(card))?))
+            Some((card, bytes.ok_or_else(|| edit::unchangeable(card))?))
         }
     };
     let mut file = std::fs::File::options()
@@ -126,12 +127,11 @@ pub fn require(args: RequireArgs, context: &Context) -> Result<Exit, Error> {
         let message = format!("`{other}` can't require itself");
         return Err(Error::usage(message, ""));
     }
-    let Some(bytes) = prerequisites::added(card, &other) else {
-        return match selection.chain.requires(&card.stem).contains(&other) {
-            true => say(&format!("{} requires {other} already", card.stem)),
-            false => Err(no_front_matter(card)),
-        };
-    };
+    // By its stem, or by an alias.
+    if selection.chain.requires(&card.stem).contains(&other) {
+        return say(&format!("{} requires {other} already", card.stem));
+    }
+    let bytes = prerequisites::added(card, &other).ok_or_else(|| edit::unchangeable(card))?;
     // The chain as it would be says whether there would be a cycle, with every edge.
     if selection
         .chain
@@ -161,21 +161,28 @@ pub fn require(args: RequireArgs, context: &Context) -> Result<Exit, Error> {
 pub fn unrequire(args: RequireArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&SelectionArgs::default(), context)?;
     let card = parent(&selection, &args.card)?;
-    // What names no card can be taken away as well.
-    let other = Stem::new(&args.prerequisite);
-    match prerequisites::removed(card, &other) {
-        Some(bytes) => {
-            edit::write(&selection.project.root, &card.source, &bytes)?;
-            say(&format!("{} no longer requires {other}", card.stem))
-        }
-        None => {
-            let message = format!("`{}` does not require `{other}`", card.stem);
-            Err(Error::usage(
-                message,
-                format!("`mikado show {}` has what it requires", card.stem),
-            ))
-        }
+    // What names no card can be taken away as well, and a card by any name.
+    let names_it = |text: &str| {
+        let meant = selection.chain.resolve(&args.prerequisite);
+        text == args.prerequisite || meant.is_some() && selection.chain.resolve(text) == meant
+    };
+    let entries = card.requires().iter().map(|entry| Stem::new(&entry.text));
+    let named: BTreeSet<Stem> = entries.filter(|text| names_it(text.as_str())).collect();
+    if named.is_empty() {
+        let message = format!("`{}` does not require `{}`", card.stem, args.prerequisite);
+        let help = format!("`mikado show {}` has what it requires", card.stem);
+        return Err(Error::usage(message, help));
     }
+    let mut bytes = card.source.bytes().to_vec();
+    for text in named {
+        let now = prerequisites::read_again(card, bytes);
+        bytes = prerequisites::removed(&now, &text).ok_or_else(|| edit::unchangeable(card))?;
+    }
+    edit::write(&selection.project.root, &card.source, &bytes)?;
+    say(&format!(
+        "{} no longer requires {}",
+        card.stem, args.prerequisite
+    ))
 }
 
 fn parent<'a>(selection: &'a Selection, name: &str) -> Result<&'a Card, Error> {
@@ -186,16 +193,6 @@ fn parent<'a>(selection: &'a Selection, name: &str) -> Result<&'a Card, Error> {
         PlanState::Unreadable => Err(Error::Findings(card.findings.clone())),
         _ => Ok(card),
     }
-}
-
-fn no_front_matter(card: &Card) -> Error {
-    Error::usage(
-        format!(
-            "`{}` has no front matter that could be changed",
-            card.path().display()
-        ),
-        "give it a block between `---` lines with `status: active`",
-    )
 }
 
 /// `carry-bricks` is `Carry bricks`.

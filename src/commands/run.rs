@@ -9,12 +9,15 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::card::{Card, PlanState, Source, Stem, edit};
-use crate::cli::{Context, Format};
+use crate::cli::{Context, Format, terminal_columns};
 use crate::engine::{Engine, Marked, Options, store_error};
 use crate::error::{Error, Exit};
 use crate::event::Event;
+use crate::plan::PlannedCard;
 use crate::process::GRACE;
+use crate::report::folded::Folded;
 use crate::report::{GroupReport, JsonReport, PlainReport, ProgressReport, Report, Summary};
+use crate::runner::definition::Kind;
 use crate::store::Limits;
 use crate::workspace::Workspace;
 
@@ -47,6 +50,17 @@ pub struct RunArgs {
     /// Use empty caches, such as that of the Go compiler
     #[arg(long)]
     pub no_caches: bool,
+    /// Execute the builds CARD twice, in two places and with empty caches, and
+    /// show the first difference; nothing of them is recorded
+    #[arg(
+        long,
+        requires = "CARD",
+        conflicts_with_all = ["all", "force"]
+    )]
+    pub check_deterministic: bool,
+    /// Print what was printed when a result that is found was made
+    #[arg(long)]
+    pub replay: bool,
     /// Say of each card that is executed every reason
     #[arg(long)]
     pub explain: bool,
@@ -70,6 +84,13 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
     let began = Instant::now();
     let selection = Selection::read(&args.selection, context)?;
     let plan = selection.plan(&args.selection, context)?;
+    let is_no_build = |card: &&PlannedCard| card.asked && card.work.kind != Kind::Build;
+    if args.check_deterministic
+        && let Some(card) = plan.cards.iter().find(is_no_build)
+    {
+        let message = format!("`{}` is no build: it has no output to compare", card.stem);
+        return Err(Error::usage(message, "name builds alone"));
+    }
     let yes = args
         .yes
         .iter()
@@ -87,8 +108,10 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         yes,
         grace: GRACE,
         memory: memory(),
-        verify: false,
+        twice: args.check_deterministic,
+        replay: args.replay,
         given: run_ci::given(&plan, &selection, &args.selection, context, &workspace)?,
+        ..Options::default()
     };
     if workspace.store.is_writable() {
         let registered = workspace.store.register(&workspace.local);
@@ -118,7 +141,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         took: began.elapsed(),
         marked,
         shown,
-        again: reproduce::run_again(&args.selection, &context.global),
+        again: reproduce::run_again(&args.selection, &context.global, args.check_deterministic),
         shells: reproduce::shells(
             &plan,
             &ran.outcomes,
@@ -201,7 +224,11 @@ fn tidy(workspace: &Workspace, limits: &Limits) {
 }
 
 fn report(args: &RunArgs, context: &Context) -> Box<dyn Report> {
-    let out = Box::new(io::stdout());
+    let columns = match args.format {
+        Format::Json => None,
+        Format::Text => terminal_columns(io::stdout()),
+    };
+    let out = Box::new(Folded::new(io::stdout(), columns));
     if args.format == Format::Json {
         return Box::new(JsonReport::new(out));
     }

@@ -45,7 +45,8 @@ impl Engine {
         while let Ok(event) = received.try_recv() {
             listener(&event);
         }
-        engine.workspace.trace.save();
+        let new = engine.workspace.local.new_folder();
+        engine.workspace.trace.save(&new);
         drop(engine);
         runtime.shutdown_background();
         done.map_err(|obstacle| match obstacle {

@@ -14,12 +14,9 @@ use crate::store::CardRun;
 
 use super::describe::Describer;
 use super::fault::Obstacle;
-use super::order::{Order, Performed};
+use super::order::Order;
 use super::perform::blocking;
 use super::{CheckRecord, Engine, Finished};
-
-/// How much of a check's output is kept to be shown on a hit.
-const KEPT_OUTPUT: u64 = 256 * 1024;
 
 /// A check is keyed by an artifact, which can't move.
 async fn unmoved() -> Result<Digest, Obstacle> {
@@ -57,7 +54,10 @@ impl Engine {
             hit = None;
         }
         let (artifact, executed, moved) = match hit {
-            Some(artifact) => (artifact, false, false),
+            Some(artifact) => {
+                self.replay(&card.stem, &order.action.key)?;
+                (artifact, false, false)
+            }
             None => {
                 self.announce(card, &order, forced, &mut announced);
                 // Now the trees are needed, and not their names alone.
@@ -332,7 +332,11 @@ impl Engine {
             let key = order.action.key;
             let known: Option<CheckRecord> = self.workspace.store.check(&key)?;
             let record = match known {
-                Some(record) => record,
+                Some(record) => {
+                    let output = record.output.clone().into_bytes();
+                    self.replay_output(&card.stem, &order.part.name(), output);
+                    record
+                }
                 None => {
                     if !*announced {
                         let name = order.part.own_name();
@@ -343,7 +347,7 @@ impl Engine {
                     let performed = self.perform(&card.stem, &order, true, unmoved).await?;
                     let record = CheckRecord {
                         took_ms: performed.took.as_millis() as u64,
-                        output: self.kept_output(&performed),
+                        output: String::from_utf8_lossy(&performed.kept_output()).into_owned(),
                     };
                     self.put_check(key, record.clone())?;
                     record
@@ -378,24 +382,6 @@ impl Engine {
             .check(number, &artifact)
         });
         order.await?.map(Arc::new)
-    }
-
-    fn kept_output(&self, performed: &Performed) -> String {
-        use std::io::{Read, Seek, SeekFrom};
-        let Some((log, range)) = &performed.output else {
-            return String::new();
-        };
-        let mut bytes = Vec::new();
-        let read = std::fs::File::open(log).and_then(|mut file| {
-            file.seek(SeekFrom::Start(range.start))?;
-            let length = (range.end - range.start).min(KEPT_OUTPUT);
-            file.take(length).read_to_end(&mut bytes)
-        });
-        match read {
-            Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
-            // Only what is shown suffers.
-            Err(_) => String::new(),
-        }
     }
 
     /// Fetches and unpacks the tools of the card that are not in the store.

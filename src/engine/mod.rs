@@ -6,18 +6,25 @@
 //! start before; if the flush fails, neither they nor it are recorded. It
 //! prints nothing and decides nothing about cards: the plan says what to do.
 
+pub(crate) mod audit;
 mod beside;
 mod build;
 mod denial;
 pub(crate) mod describe;
+mod difference;
 mod direct;
 pub(crate) mod fault;
 pub(crate) mod order;
+mod output;
 mod perform;
+mod retry;
 pub(crate) mod scene;
 mod signals;
 mod stage;
+mod step_clock;
 pub(crate) mod surroundings;
+mod twice;
+pub(crate) mod undeclared;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +42,7 @@ use crate::card::Stem;
 use crate::digest::Digest;
 use crate::error::{Error, Exit};
 use crate::event::{Event, Failure, How, Outcome};
+use crate::fail_point;
 use crate::plan::{Plan, PlannedCard};
 use crate::process::Keeper;
 use crate::runner::definition::{Isolation, Kind};
@@ -76,6 +84,10 @@ pub struct Options {
     /// Artifacts of cards that are used and are no part of this run, where they
     /// are known to be today's.
     pub given: BTreeMap<Stem, Digest>,
+    /// Execute the builds asked for twice and compare what comes out.
+    pub twice: bool,
+    /// Tell what was printed when a result that is found was made.
+    pub replay: bool,
 }
 
 /// Marks a card complete.
@@ -169,12 +181,18 @@ impl Engine {
         let runtime = runtime()?;
         let (engine, received) = Engine::new(workspace, options);
         let engine = Rc::new(engine);
+        if engine.workspace.store.is_writable() {
+            // From here on no collection takes what this run looks up. On a full
+            // disk a run that finds everything needs no such folder.
+            drop(engine.workspace.store.scratch_folder());
+        }
         let local = tokio::task::LocalSet::new();
         let ran = local.block_on(
             &runtime,
             Rc::clone(&engine).drive(plan, mark, listener, received),
         );
-        engine.workspace.trace.save();
+        let new = engine.workspace.local.new_folder();
+        engine.workspace.trace.save(&new);
         // Nothing blocking is worth waiting for once the run is over.
         runtime.shutdown_background();
         ran
@@ -341,6 +359,9 @@ impl Engine {
         if self.options.verify {
             return self.verify(card).await;
         }
+        if self.is_repeated(card) {
+            return self.twice(card).await;
+        }
         match card.work.kind {
             Kind::Page => Ok(Finished::passed(How::PassedOver, card)),
             Kind::Hand => self.hand(card),
@@ -366,7 +387,7 @@ impl Engine {
             }
             Err(Obstacle::Failed(failure)) => {
                 // What is only looked at leaves no record.
-                if !self.options.verify {
+                if !self.options.verify && !self.is_repeated(card) {
                     self.remember_failure(card, &failure);
                 }
                 (Ended::Failed, Outcome::Failed(*failure))
@@ -508,7 +529,10 @@ impl Engine {
         match self.options.verify {
             true => restart(&log),
             // The log before stays beside it, for comparison; neither may be there.
-            false => drop(std::fs::rename(&log, log.with_extension("previous.log"))),
+            false => {
+                drop(fail_point::reach("log.previous"));
+                drop(std::fs::rename(&log, log.with_extension("previous.log")));
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::action::{HOST_TOOLS, InputRoot, Node, driver};
 use crate::digest::Digest;
+use crate::fail_point;
 
 /// A program of the machine that the steps find by some names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +124,7 @@ fn create(path: &Path, executable: bool) -> io::Result<File> {
 }
 
 fn copy(origin: &Path, target: &Path, executable: bool) -> io::Result<()> {
+    fail_point::reach("stage.copy")?;
     let mut from = File::open(origin)?;
     let mut to = create(target, executable)?;
     // In the kernel, by reflink where the file system has it.
@@ -131,6 +133,7 @@ fn copy(origin: &Path, target: &Path, executable: bool) -> io::Result<()> {
 }
 
 fn write(target: &Path, bytes: &[u8], executable: bool) -> io::Result<()> {
+    fail_point::reach("stage.write")?;
     let mut file = create(target, executable)?;
     io::Write::write_all(&mut file, bytes)?;
     set_time(&file)

@@ -95,6 +95,30 @@ impl Surroundings {
                 secrets.push(value.as_bytes().to_vec());
             }
         }
+        if let Access::Fetch { home } = &self.access {
+            let fetch = workspace.fetch_environment(home);
+            secrets.extend(fetch.secrets);
+            for (name, value) in fetch.vars {
+                if !env.iter().any(|(known, _)| *known == name) {
+                    env.push((name, value));
+                }
+            }
+        }
+        let isolation = self.isolation(workspace, root, caches);
+        Ok(Given {
+            env: absolute_path(env, root),
+            secrets,
+            isolation: isolation.filter(|_| workspace.kernel_isolates),
+        })
+    }
+
+    /// What steps in `root` with these folders of caches may touch; `None` leaves them free.
+    pub(crate) fn isolation(
+        &self,
+        workspace: &Workspace,
+        root: &Path,
+        caches: Vec<PathBuf>,
+    ) -> Option<Isolation> {
         let mut isolation = Isolation::of_action(&ActionPaths {
             root: root.to_owned(),
             trees: self.trees.clone(),
@@ -105,26 +129,31 @@ impl Surroundings {
         // change of its parent. The root is this action's alone; what it links
         // to lies elsewhere and stays read-only.
         isolation.write.push(root.to_owned());
-        let isolation = match &self.access {
+        match &self.access {
             Access::Confined => Some(isolation),
             Access::Network => Some(isolation.with_network(&[])),
             Access::Free => None,
             Access::Fetch { home } => {
-                let fetch = workspace.fetch_environment(home);
-                secrets.extend(fetch.secrets);
-                for (name, value) in fetch.vars {
-                    if !env.iter().any(|(known, _)| *known == name) {
-                        env.push((name, value));
-                    }
-                }
-                Some(isolation.with_network(&fetch.readable))
+                let readable = workspace.fetch_environment(home).readable;
+                Some(isolation.with_network(&readable))
             }
+        }
+    }
+
+    /// What they may touch where they are confined, for an audit.
+    pub(crate) fn granted(&self, workspace: &Workspace, root: &Path) -> Isolation {
+        let folder = workspace.store.folder().join("caches");
+        let caches = self.caches.iter().map(|name| folder.join(name)).collect();
+        let confined = Surroundings {
+            access: match self.access {
+                Access::Free => Access::Confined,
+                _ => self.access.clone(),
+            },
+            ..self.clone()
         };
-        Ok(Given {
-            env: absolute_path(env, root),
-            secrets,
-            isolation: isolation.filter(|_| workspace.kernel_isolates),
-        })
+        confined
+            .isolation(workspace, root, caches)
+            .unwrap_or_default()
     }
 }
 

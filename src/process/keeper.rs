@@ -28,7 +28,7 @@ use super::outcome::Stage;
 use super::reaper::{self, EndedChildren};
 use super::sys::{self, Waited};
 use super::wire::Finished;
-use super::{enter, family, kernel, pass};
+use super::{deed, enter, family, kernel, pass, tracer};
 
 /// The hidden argument that makes `mikado` a keeper.
 pub const ARGUMENT: &str = "__keeper";
@@ -41,16 +41,18 @@ const FAREWELL: Duration = Duration::from_secs(10);
 pub fn main(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
     let result = match arguments.next() {
         Some(probe) if probe == kernel::PROBE => kernel::answer_probe(),
-        Some(word) if word == enter::ENTER => return tell(enter::enter(arguments)),
+        Some(word) if word == enter::ENTER => return tell(enter::enter(arguments).map(|()| 0)),
+        Some(word) if word == deed::TRACE => return tell(tracer::trace(arguments)),
         _ => keep(),
     };
     u8::from(result.is_err())
 }
 
 /// Tells the user why a program was not started; returns the exit code, as a shell has it.
-fn tell(entered: io::Result<()>) -> u8 {
-    let Err(error) = entered else {
-        return 0;
+fn tell(ended: io::Result<u8>) -> u8 {
+    let error = match ended {
+        Ok(code) => return code,
+        Err(error) => error,
     };
     // Nobody listens: then nobody is told.
     drop(io::Write::write_all(

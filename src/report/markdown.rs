@@ -50,11 +50,12 @@ fn columns(row: &Row) -> (String, String, &'static str) {
         Outcome::Passed { how, took, .. } => {
             let cache = match how {
                 How::Fresh | How::Restored => "hit",
-                How::Built => "miss",
+                How::Built | How::Repeated => "miss",
                 How::Ran | How::Held | How::PassedOver => "",
             };
             let state = match how {
                 How::Built => "✅ built",
+                How::Repeated => "✅ repeated",
                 How::Ran => "✅ ran",
                 How::Fresh => "✅ fresh",
                 How::Restored => "✅ restored",

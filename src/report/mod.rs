@@ -1,11 +1,13 @@
 //! Reports: what a run shows, made from its events alone.
 
+pub mod folded;
 pub mod github;
 pub mod gitlab;
 mod groups;
 mod json;
 pub mod junit;
 pub mod markdown;
+pub mod page;
 mod plain;
 mod progress;
 mod summary;

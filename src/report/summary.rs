@@ -88,13 +88,13 @@ impl Summary {
                 ..
             } => {
                 match how {
-                    How::Built | How::Ran => self.executed += 1,
+                    How::Built | How::Ran | How::Repeated => self.executed += 1,
                     How::Fresh | How::Restored | How::Held | How::PassedOver => self.fresh += 1,
                 }
                 if *how == How::Built && *was_complete {
                     self.rebuilt_complete.push(card.clone());
                 }
-                if !marks && !was_complete {
+                if !marks && !was_complete && *how != How::Repeated {
                     self.passed_unmarked.push(card.clone());
                 }
                 if let Some(why) = not_cached {

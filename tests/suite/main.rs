@@ -6,18 +6,27 @@
 )]
 
 mod agreement;
+mod audit;
 mod authentik;
 mod chain;
 mod ci;
 mod completions;
 mod corners;
+mod deterministic;
+mod diagnostics;
+mod doctor;
+mod faults;
 mod foreign;
+mod foreign_corners;
+mod foreign_history;
+mod graph;
 mod parameters;
 mod plan;
 mod process;
 mod readme;
 mod runner_scripts;
 mod schema;
+mod seeds;
 mod shell;
 mod support;
 mod tidy;

@@ -210,3 +210,66 @@ fn probe_that_is_not_true_yet_holds_back_what_comes_after_and_is_no_failure() {
     assert_eq!(holds.ran.code(), 0, "{}", holds.ran.all());
     assert!(holds.has("after"), "{}", holds.ran.all());
 }
+
+#[test]
+fn workflow_by_hand_runs_cards_with_two_lines() {
+    let sandbox = failing();
+    sandbox.copy_from_checkout(".github/actions", ".github/actions");
+    sandbox.write(
+        ".github/workflows/own.yml",
+        "name: own\non: push\njobs:\n  it:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - uses: ./.github/actions/mikado\n        with: { cards: beside, options: --no-mark --keep-going }\n",
+    );
+    tools::lints(&sandbox.path(".github/workflows/own.yml"));
+    sandbox.git("add -A");
+    sandbox.git("commit -qm workflow");
+    let executed = act(&sandbox, "github");
+    let all = executed.ran.all();
+    assert_eq!(executed.ran.code(), 0, "{all}");
+    assert!(all.contains("Built beside"), "{all}");
+}
+
+/// The block of code in the page on CI that begins with `start`.
+fn block(start: &str) -> String {
+    let page = include_str!("../../../CI.md");
+    let mut blocks = page.split("```yaml\n").skip(1);
+    let found = blocks.find(|block| block.starts_with(start));
+    let found = found.unwrap_or_else(|| panic!("CI.md has no block that begins with {start:?}"));
+    found.split("```").next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn matrix_of_the_page_starts_what_would_do_something() {
+    let sandbox = Sandbox::new()
+        .card("one", "status: active\nrunner: {inputs: [], steps: [{run: 'echo made one'}]}")
+        .card("two", "status: active\nrunner: {inputs: [{paths: [two.txt]}], steps: [{run: 'echo made two'}]}")
+        .file("two.txt", "two")
+        .committed();
+    let store = tempfile::tempdir().expect("a folder");
+    let sandbox = sandbox.store(store.path());
+    sandbox.mikado("run --all --no-mark").exits(0);
+    sandbox.write("two.txt", "changed");
+    let text = format!("name: own\non: push\n{}", block("jobs:"));
+    sandbox.write(".github/workflows/own.yml", &text);
+    tools::lints(&sandbox.path(".github/workflows/own.yml"));
+    let executed = act(&sandbox, "github");
+    let all = executed.ran.all();
+    assert_eq!(executed.ran.code(), 0, "{all}");
+    assert!(
+        all.contains("Built two") && !all.contains("one (") && !all.contains("Fresh one"),
+        "{all}"
+    );
+    // What it made is there: nothing is left to start.
+    let executed = act(&sandbox, "github");
+    let all = executed.ran.all();
+    assert_eq!(executed.ran.code(), 0, "{all}");
+    assert!(!all.contains("mikado run"), "{all}");
+}
+
+#[test]
+fn settings_of_the_page_are_settings() {
+    let sandbox = failing();
+    sandbox.write("mikado.yaml", &block("base:").replace("…", "0"));
+    for system in ["github", "gitlab", "woodpecker", "buildkite"] {
+        sandbox.mikado(&format!("ci {system}")).exits(0);
+    }
+}
