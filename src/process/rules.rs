@@ -40,15 +40,16 @@ impl Rules {
         }
     }
 
-    /// The ruleset of an isolation; `None` where the kernel has no Landlock.
+    /// The ruleset of an isolation; `None` where the kernel has no Landlock, or it is to be left out.
     pub(super) fn ruleset(&self, isolation: &Isolation) -> Result<Option<OwnedFd>, RulesetError> {
+        if isolation.without_landlock {
+            return Ok(None);
+        }
         let mut ruleset = Ruleset::default()
             .handle_access(AccessFs::from_all(NEWEST))?
-            .scope(Scope::Signal)?;
+            .scope(Scope::Signal | Scope::AbstractUnixSocket)?;
         if !isolation.network {
-            ruleset = ruleset
-                .handle_access(AccessNet::from_all(NEWEST))?
-                .scope(Scope::AbstractUnixSocket)?;
+            ruleset = ruleset.handle_access(AccessNet::from_all(NEWEST))?;
         }
         let mut created = ruleset.create()?;
         for (paths, access) in [
