@@ -156,7 +156,7 @@ impl<'a> Run<'a> {
                 .rules
                 .get_or_init(Rules::new)
                 .ruleset(isolation)
-                .map_err(|_| (Stage::Isolate, libc::EINVAL))?,
+                .map_err(|error| (Stage::Isolate, error.0))?,
         };
         let namespaces = start
             .isolation
