@@ -9,6 +9,7 @@ mod agreement;
 mod audit;
 mod authentik;
 mod chain;
+mod ci;
 mod completions;
 mod corners;
 mod deterministic;
