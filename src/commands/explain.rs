@@ -17,7 +17,7 @@ pub struct ExplainArgs {
 }
 
 /// For each code what it means, an example, and the mend.
-pub(crate) const CODES: [(&str, &str, &str, &str); 39] = [
+pub(crate) const CODES: [(&str, &str, &str, &str); 40] = [
     (
         "ambiguous-prerequisite",
         "An entry of `requires` is an alias that several cards have, so it names none of them.",
@@ -143,6 +143,12 @@ pub(crate) const CODES: [(&str, &str, &str, &str); 39] = [
         "A key has a value of another kind than it takes.",
         "title: [a, b]",
         "Write a text, or a list of texts, as the key takes.",
+    ),
+    (
+        "opened-up",
+        "A build's runner opens its steps and checks up: to the network, the home folder, a socket, a variable that is not keyed, or everything. What they read there is in no key, so the result stays on this machine.",
+        "network: true",
+        "Nothing has to be done. A `fetch`, an input or `key-env` keeps the result sharable.",
     ),
     (
         "parameter",

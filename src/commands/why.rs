@@ -107,6 +107,12 @@ fn text(
         .and_then(|found| found.made_by.as_ref())
     {
         writeln!(out, "  its artifact was made {}", made_line(made))?;
+        if let Some(local) = &made.local {
+            writeln!(
+                out,
+                "  it stays on this machine, since it was made with {local}"
+            )?;
+        }
     }
     let Some(run) = &answer.last_run else {
         return Ok(());

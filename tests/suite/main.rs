@@ -20,6 +20,7 @@ mod foreign;
 mod foreign_corners;
 mod foreign_history;
 mod graph;
+mod isolation;
 mod parameters;
 mod plan;
 mod process;
