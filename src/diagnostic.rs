@@ -103,6 +103,16 @@ pub fn sort(findings: &mut [Diagnostic]) {
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
 }
 
+/// Sorts findings, and tells each fault of a file once: that of a runner is found
+/// with every card that uses it. The worst of equal ones stays.
+pub fn settle(findings: &mut Vec<Diagnostic>) {
+    sort(findings);
+    findings.dedup_by(|later, first| {
+        let is_same = later.code == first.code && later.message == first.message;
+        is_same && later.places.first() == first.places.first()
+    });
+}
+
 fn order(finding: &Diagnostic) -> impl Ord + '_ {
     let place = finding
         .places

@@ -1,52 +1,53 @@
 //! What `check` finds in runners, beyond what reading them shows.
+//!
+//! A fault of a runner is shown in the runner's file, once for all the cards
+//! that use it; one of what a card gives it, in the card. What is found is
+//! found without executing anything.
+
+mod checker;
+mod files;
+mod one_place;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use crate::card::Card;
+use crate::card::{Card, Runner};
 use crate::chain::State;
 use crate::cli::Context;
-use crate::diagnostic::{Diagnostic, Place, Severity};
-use crate::runner::definition::{Definition, Input};
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::runner::lock::{TOOL_LOCK, ToolLock};
-use crate::runner::parameters::Parameters;
-use crate::runner::platform::Platform;
-use crate::runner::sources::{SOURCES, Sources};
-use crate::runner::tools::Declared;
-use crate::runner::work::{self, Overrides, Runners, runner_place};
-use crate::words;
+use crate::runner::sources::{SOURCES, SourceError, Sources};
+use crate::runner::work::{self, Overrides, Runners};
 
 use super::selection::Selection;
 use super::view::View;
+use checker::Checker;
+use files::RunnerFiles;
+use one_place::User;
 
 /// Every fault of the runners that cards use, and a note for each runner that
 /// none uses. A fault of a card that is blocked is a note: open cards speak of
 /// what does not exist yet.
 pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) -> Vec<Diagnostic> {
     let project = &selection.project;
+    let files = RunnerFiles::new(&project.root, &project.runners_dir);
     let mut findings = Vec::new();
-    let read =
-        |name: &str| std::fs::read_to_string(project.runners_dir.join(name)).unwrap_or_default();
-    let sources = match Sources::new(
-        &project.root,
-        &read(SOURCES),
-        &context.user,
-        &[],
-        &context.here,
-    ) {
+    let list = files.text(SOURCES);
+    let sources = match Sources::new(&project.root, &list, &context.user, &[], &context.here) {
         Ok(sources) => Some(sources),
         Err(error) => {
-            findings.push(Diagnostic::error("sources-invalid", error.to_string()));
+            findings.push(unreadable_sources(&error, &files));
             None
         }
     };
-    let lock = match ToolLock::parse(&read(TOOL_LOCK)) {
+    let lock = match ToolLock::parse(&files.text(TOOL_LOCK)) {
         Ok(lock) => Some(lock),
         Err(error) => {
-            let finding = Diagnostic::error(
-                "lock-invalid",
-                format!("the lock of tools can't be read: {error}"),
-            );
-            findings.push(finding.help("make it again with `mikado lock`"));
+            let line = error.location().map_or(1, |place| place.line() as u32);
+            let message = format!("the lock of tools can't be read: {error}");
+            let finding =
+                Diagnostic::error("lock-invalid", message).help("make it again with `mikado lock`");
+            findings.push(files.at_line(finding, TOOL_LOCK, line));
             None
         }
     };
@@ -54,27 +55,32 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
         project: project.config.with.clone(),
         ..Overrides::default()
     };
-    let mut used: BTreeSet<String> = BTreeSet::new();
+    let mut users = Vec::new();
     for card in selection.deck.cards() {
         let Some(work) = view.work_of(&card.stem) else {
             continue;
         };
-        used.extend(work.runner.clone());
         let mut found = Vec::new();
         match work::parameters(card, work, &overrides) {
             Ok(parameters) => {
                 let checker = Checker {
                     card,
-                    definition: &work.definition,
+                    work,
                     parameters: &parameters,
+                    files: &files,
                 };
                 checker.shapes(&mut found);
                 if let Some(sources) = &sources {
                     checker.sources(sources, &mut found);
                 }
                 if let Some(lock) = &lock {
-                    checker.tools(lock, work.runner.as_deref(), &mut found);
+                    checker.tools(lock, &mut found);
                 }
+                users.push(User {
+                    card,
+                    work,
+                    parameters,
+                });
             }
             Err(finding) => found.push(finding),
         }
@@ -85,134 +91,81 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
         }
         findings.extend(found);
     }
+    findings.extend(one_place::find(&users, &selection.chain, &files));
+    let used = selection.deck.cards().iter().filter_map(named_runner);
+    findings.extend(of_files(
+        &used.collect(),
+        &files,
+        project.runners_dir.as_path(),
+    ));
     let mut runners = Runners::new(&project.root, &project.runners_dir);
-    for name in runners.names() {
-        match runners.definition(&name) {
-            Some(Err(finding)) if !used.contains(&name) => findings.push(finding),
-            _ if !used.contains(&name) => {
-                let path = runners.path(&name);
-                let message = format!("no card uses the runner `{name}`");
-                findings.push(Diagnostic::note("unused-runner", message).at(Place {
-                    path,
-                    line: 1,
-                    column: 1,
-                    width: 1,
-                    text: String::new(),
-                    label: String::new(),
-                }));
-            }
-            _ => {}
-        }
-    }
+    let unread = runners.names().into_iter().filter_map(|name| {
+        let is_used = selection
+            .deck
+            .cards()
+            .iter()
+            .any(|card| named_runner(card) == Some(&name));
+        let read = runners.definition(&name)?;
+        read.err().filter(|_| !is_used)
+    });
+    findings.extend(unread);
     findings
 }
 
-/// Looks at one card's runner.
-struct Checker<'a> {
-    card: &'a Card,
-    definition: &'a Definition,
-    parameters: &'a Parameters,
+fn named_runner(card: &Card) -> Option<&String> {
+    match &card.front.runner {
+        Some(Runner::Named(name)) => Some(&name.text),
+        _ => None,
+    }
 }
 
-impl Checker<'_> {
-    fn error(&self, code: &'static str, message: String) -> Diagnostic {
-        Diagnostic::error(code, message).at(runner_place(self.card, None))
-    }
-
-    fn inputs(&self) -> impl Iterator<Item = &Input> {
-        let own = self.definition.inputs.iter().flatten();
-        own.chain(
-            self.definition
-                .fetch
-                .values()
-                .flat_map(|fetch| &fetch.inputs),
-        )
-    }
-
-    /// Names within the runner that name nothing, and inputs of no shape.
-    fn shapes(&self, found: &mut Vec<Diagnostic>) {
-        let definition = self.definition;
-        for (name, fetch) in &definition.fetch {
-            for tool in fetch
-                .tools
-                .iter()
-                .filter(|tool| !definition.tools.contains_key(*tool))
-            {
-                let message = format!(
-                    "the fetch `{name}` names the tool `{tool}`, which the runner does not declare"
-                );
-                found.push(self.error("unknown-tool", message));
-            }
-            for parameter in fetch
-                .with
-                .iter()
-                .filter(|p| !definition.with.contains_key(*p))
-            {
-                let message = format!(
-                    "the fetch `{name}` names the parameter `{parameter}`, which the runner does not declare"
-                );
-                found.push(self.error("parameter", message));
-            }
+fn unreadable_sources(error: &SourceError, files: &RunnerFiles) -> Diagnostic {
+    let finding = Diagnostic::error("sources-invalid", error.to_string());
+    match error {
+        SourceError::List(yaml) => {
+            let line = yaml.location().map_or(1, |place| place.line() as u32);
+            let help = "write `NAME: { path: FOLDER }` or `NAME: { git: URL, commit: COMMIT }`";
+            files.at_line(finding.help(help), SOURCES, line)
         }
-        for input in self.inputs() {
-            let places = [
-                !input.paths.is_empty(),
-                input.requires.is_some(),
-                input.fetch.is_some(),
-            ];
-            if places.iter().filter(|given| **given).count() != 1 {
-                let message = "an input wants exactly one of `paths`, `requires` and `fetch`";
-                found.push(self.error("input", message.into()));
-            }
-            if let Some(name) = &input.fetch
-                && !definition.fetch.contains_key(name)
-            {
-                let message =
-                    format!("an input names the fetch `{name}`, which the runner does not have");
-                found.push(self.error("unknown-fetch", message));
-            }
-            if let Err(fault) = self.parameters.expand_list(&input.paths) {
-                found.push(self.error("parameter", fault.to_string()));
-            }
-        }
-        for cache in definition.caches.iter().filter(|cache| *cache == "target") {
-            let message = format!(
-                "the cache `{cache}` is for tools that key by content, which this one's is not"
-            );
-            let mut finding = self.error("cache", message);
-            finding.severity = Severity::Warning;
-            found.push(finding);
-        }
+        _ => finding.help("mend the variable, or take it out of the environment"),
     }
+}
 
-    fn sources(&self, sources: &Sources, found: &mut Vec<Diagnostic>) {
-        let mut told = BTreeSet::new();
-        for name in self.inputs().filter_map(|input| input.source.as_ref()) {
-            // A parameter at fault was told of with its input.
-            let Ok(name) = self.parameters.expand(name) else {
-                continue;
+/// Notes on files of the folder of runners that nothing uses, and warnings of
+/// those that can't be used.
+fn of_files(used: &BTreeSet<&String>, files: &RunnerFiles, folder: &Path) -> Vec<Diagnostic> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    let mut findings = Vec::new();
+    for file in &names {
+        if let Some(name) = file.strip_suffix(".yml") {
+            let yaml = format!("{name}.yaml");
+            let (message, help) = match names.contains(&yaml) {
+                true => (
+                    format!("there are two runners `{name}`: only `{yaml}` is read"),
+                    format!("keep one of them, as `{yaml}`"),
+                ),
+                false => (
+                    format!("`{file}` is not read: the file of a runner ends in `.yaml`"),
+                    format!("rename it to `{yaml}`"),
+                ),
             };
-            if sources.spec(&name).is_err() && told.insert(name.clone()) {
-                let help = match words::nearest(&name, sources.names()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("add `{name}` to `runners/{SOURCES}`"),
-                };
-                let message = format!("no source is called `{name}`");
-                found.push(self.error("unknown-source", message).help(help));
-            }
+            let finding = Diagnostic::warning("runner-file", message).help(help);
+            findings.push(files.at_line(finding, file, 1));
         }
-    }
-
-    fn tools(&self, lock: &ToolLock, runner: Option<&str>, found: &mut Vec<Diagnostic>) {
-        let Some(platform) = Platform::current() else {
-            return;
+        let Some(name) = file.strip_suffix(".yaml") else {
+            continue;
         };
-        let runner = runner.unwrap_or(self.card.stem.as_str());
-        for (name, spec) in &self.definition.tools {
-            let declared = Declared { runner, name, spec };
-            if let Err(error) = lock.find(&declared, platform) {
-                found.push(self.error("tool", error.to_string()));
-            }
+        if name.contains('.') || file == SOURCES || used.contains(&name.to_owned()) {
+            continue;
         }
+        let message = format!("no card uses the runner `{name}`");
+        let help = format!("write `runner: {name}` into a card, or delete it");
+        let finding = Diagnostic::note("unused-runner", message).help(help);
+        findings.push(files.at_line(finding, file, 1));
     }
+    findings
 }

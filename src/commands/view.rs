@@ -73,7 +73,7 @@ impl<'a> View<'a> {
         let deck = self.selection.deck.findings();
         let chain = self.selection.chain.findings();
         let mut all: Vec<Diagnostic> = deck.chain(chain).chain(&self.faults).cloned().collect();
-        diagnostic::sort(&mut all);
+        diagnostic::settle(&mut all);
         all
     }
 

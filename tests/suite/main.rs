@@ -9,6 +9,7 @@ mod agreement;
 mod audit;
 mod authentik;
 mod chain;
+mod check;
 mod completions;
 mod corners;
 mod deterministic;

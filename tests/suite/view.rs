@@ -272,9 +272,9 @@ fn check_looks_into_runners() {
         [
             "error parameter cards/lacks.md",
             "note parameter cards/later.md",
-            "error tool cards/ready.md",
-            "error unknown-fetch cards/ready.md",
-            "error unknown-source cards/ready.md",
+            "error tool runners/go.yaml",
+            "error unknown-source runners/go.yaml",
+            "error unknown-fetch runners/go.yaml",
             "note unused-runner runners/idle.yaml",
         ]
     );
