@@ -5,9 +5,25 @@
 //! to a pipe is neither cut nor wrapped: [`Screen::columns`] is `None` there.
 //! Pure.
 
+use anstyle::Style;
 use unicode_width::UnicodeWidthChar as _;
 
-use crate::diagnostic::Paint;
+/// Wraps texts in a style, or leaves them as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Paint(
+    /// Whether there is colour at all.
+    pub bool,
+);
+
+impl Paint {
+    /// The text in this style where there is colour.
+    pub fn with(self, style: Style, text: &str) -> String {
+        match self.0 {
+            true => format!("{style}{text}{style:#}"),
+            false => text.to_owned(),
+        }
+    }
+}
 
 /// What is written to: a terminal with its width, or something without one.
 #[derive(Clone, Copy, Debug)]
@@ -104,8 +120,8 @@ pub fn last(text: &str, width: usize) -> String {
 
 /// A line, with its end, in lines of at most `width` columns. It is broken at
 /// single spaces only, so that what stands in columns stays there; what follows
-/// begins under the line's own text: after the spaces and the mark (`|`, `1.`)
-/// at its start, or two columns further in where there is no mark. Words are
+/// begins under the line's own text: after the spaces and the mark (`|`, `1.`, a
+/// verb of a report) at its start, or two columns further in where there is none. Words are
 /// not broken, and escape sequences take no room.
 pub fn fold(line: &str, width: usize) -> String {
     if visible_columns(line.trim_end()) <= width {
@@ -137,6 +153,9 @@ fn folded(text: &str, used: usize, indent: &str, width: usize) -> String {
     out
 }
 
+/// Where the verbs of reports end, which stand to the right.
+const VERBS: usize = 9;
+
 /// What stands before the second and later parts of a folded line.
 fn hanging(line: &str) -> String {
     let text = line.trim_start();
@@ -146,9 +165,15 @@ fn hanging(line: &str) -> String {
         format!("{indent}| ")
     } else if digits > 0 && text[digits..].starts_with(". ") {
         format!("{indent}{}", " ".repeat(digits + 2))
+    } else if indent.len() + word_length(text) == VERBS {
+        " ".repeat(VERBS + 1)
     } else {
         format!("{indent}  ")
     }
+}
+
+fn word_length(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_alphabetic).count()
 }
 
 /// The words of a line, each with the spaces before it; those of wide characters
@@ -289,6 +314,10 @@ mod tests {
         assert_eq!(fold("ab  cd ef gh\n", 8), "ab  cd\n  ef gh\n");
         assert_eq!(fold("  | one two three", 11), "  | one two\n  | three");
         assert_eq!(fold(" 12. one two three", 12), " 12. one two\n     three");
+        assert_eq!(
+            fold("   Failed one two", 14),
+            "   Failed one\n          two"
+        );
         let red = "\u{1b}[31mone\u{1b}[0m two three";
         assert_eq!(fold(red, 7), red.replace(" three", "\n  three"));
         assert_eq!(fold("a-long-word-alone", 5), "a-long-word-alone");

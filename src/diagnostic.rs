@@ -4,12 +4,14 @@
 //! hides the others. Each has a stable code, a message, the places it speaks
 //! of, and help that says what to do next. Pure: no disk, no printing.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use crate::columns::Paint;
 use crate::columns::{columns, cut as first_columns, last as last_columns};
 
 /// How bad a finding is.
@@ -103,14 +105,17 @@ pub fn sort(findings: &mut [Diagnostic]) {
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
 }
 
-/// Sorts findings, and tells each fault of a file once: that of a runner is found
-/// with every card that uses it. The worst of equal ones stays.
+/// Sorts findings, and keeps of equal ones the worst: a fault of a runner is
+/// found with every card that uses it.
 pub fn settle(findings: &mut Vec<Diagnostic>) {
-    sort(findings);
-    findings.dedup_by(|later, first| {
-        let is_same = later.code == first.code && later.message == first.message;
-        is_same && later.places.first() == first.places.first()
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let mut known = BTreeSet::new();
+    findings.retain(|finding| {
+        let place = finding.places.first();
+        let place = place.map(|place| (place.path.clone(), place.line, place.column));
+        known.insert((finding.code, finding.message.clone(), place))
     });
+    sort(findings);
 }
 
 fn order(finding: &Diagnostic) -> impl Ord + '_ {
@@ -178,7 +183,7 @@ pub fn render(finding: &Diagnostic, look: Look) -> String {
 
     let mut out = String::new();
     out += &paint.with(strong, word);
-    out += &paint.with(bold, &format!(": {}", finding.message));
+    out += &paint.with(bold, &format!(": {}", visible(&finding.message)));
     out.push('\n');
     let lines = finding.places.iter().map(|place| place.line);
     let margin = lines.max().map_or(1, |line| line.to_string().len());
@@ -188,7 +193,7 @@ pub fn render(finding: &Diagnostic, look: Look) -> String {
         let Place {
             path, line, column, ..
         } = place;
-        let path = path.display();
+        let path = visible(&path.display().to_string());
         out += &format!(
             "{empty}{} {path}:{line}:{column}\n",
             paint.with(edge, arrow)
@@ -201,7 +206,7 @@ pub fn render(finding: &Diagnostic, look: Look) -> String {
         out += format!("{number} {text}").trim_end();
         let label = match &place.label {
             label if label.is_empty() => String::new(),
-            label => format!(" {label}"),
+            label => format!(" {}", visible(label)),
         };
         let (indent, carets) = mark;
         let caret = paint.with(strong, &format!("{carets}{label}"));
@@ -214,7 +219,7 @@ pub fn render(finding: &Diagnostic, look: Look) -> String {
                 0 => format!("{} {}", paint.with(edge, "="), paint.with(bold, name) + ":"),
                 _ => " ".repeat(name.len() + 3),
             };
-            out += &format!("{empty} {head} {line}\n");
+            out += &format!("{empty} {head} {}\n", visible(line));
         }
     }
     out
@@ -254,23 +259,6 @@ fn excerpt(place: &Place, width: usize) -> (String, (String, String)) {
 fn visible(text: &str) -> String {
     let text = text.replace('\t', "    ");
     text.replace(|c: char| c.is_control(), "\u{fffd}")
-}
-
-/// Wraps texts in a style, or leaves them as they are.
-#[derive(Clone, Copy, Debug)]
-pub struct Paint(
-    /// Whether there is colour at all.
-    pub bool,
-);
-
-impl Paint {
-    /// The text in this style where there is colour.
-    pub fn with(self, style: Style, text: &str) -> String {
-        match self.0 {
-            true => format!("{style}{text}{style:#}"),
-            false => text.to_owned(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -326,6 +314,17 @@ error: `server` requires `clinet`
         let text = render(&finding, look);
         assert!(text.contains("aMEANTb"), "{text}");
         assert!(text.lines().all(|line| columns(line) <= 60), "{text}");
+    }
+
+    #[test]
+    fn what_a_file_says_never_reaches_the_terminal_as_an_escape() {
+        let finding = Diagnostic::error("odd-status", "the status `\u{1b}[31m\n` is odd")
+            .at(place("status: \u{1b}[31m", 9, 5, "\u{7}"))
+            .help("not `\u{9b}`");
+        let text = render(&finding, Look::default());
+        assert_eq!(text.lines().count(), 6, "{text:?}");
+        let control = |c: char| c.is_control() && c != '\n';
+        assert!(!text.contains(control), "{text:?}");
     }
 
     #[test]

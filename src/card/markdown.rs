@@ -123,15 +123,21 @@ pub(crate) fn first_heading(text: &str) -> Option<String> {
     None
 }
 
-/// Whether some fenced block's info string has the word `run` or `verify`
-/// after its language.
-pub(crate) fn has_runnable_fence(text: &str) -> bool {
-    lines(text).any(|line| match line.role {
-        LineRole::Opening(info) => info
-            .split_whitespace()
-            .skip(1)
-            .any(|word| word == "run" || word == "verify"),
-        _ => false,
+/// Whether there may be a fenced block, in a list or a quote or wherever, whose
+/// info string has the word `run` or `verify` after its language. Never `false`
+/// where there is one.
+pub(crate) fn may_have_runnable_fence(text: &str) -> bool {
+    let is_meant = |word: &str| {
+        // What is written with an entity or a backslash is for comrak to tell.
+        word == "run" || word == "verify" || word.contains(['&', '\\'])
+    };
+    ["```", "~~~"].iter().any(|fence| {
+        let mut parts = text.split(fence);
+        parts.next();
+        parts.any(|rest| {
+            let line = rest.split(['\n', '\r']).next().unwrap_or_default();
+            line.split_whitespace().any(is_meant)
+        })
     })
 }
 
@@ -190,17 +196,17 @@ mod tests {
     }
 
     #[test]
-    fn a_runnable_block_has_the_word_after_its_language() {
-        for (text, runs) in [
+    fn a_runnable_block_is_never_overlooked() {
+        for (text, may) in [
             ("```sh run\ntrue\n```\n", true),
             ("~~~ bash  verify\n~~~\n", true),
             ("  - x\n    ```sh run\n    ```\n", true),
-            ("```run\n```\n", false),
+            ("> ```sh run\n> true\n", true),
+            ("1.\t~~~~sh r&#117;n\n", true),
             ("```sh\nrun\n```\n", false),
-            ("````md\n```sh run\n```\n````\n", false),
-            ("`` ```sh run`` ``\n", false),
+            ("run ```\nrun\n```\nrun\n", false),
         ] {
-            assert_eq!(has_runnable_fence(text), runs, "{text:?}");
+            assert_eq!(may_have_runnable_fence(text), may, "{text:?}");
         }
     }
 }

@@ -269,9 +269,10 @@ impl Card {
         }
     }
 
-    /// Whether the body has code blocks that run, without parsing it.
+    /// Whether the body may have code blocks that run, without parsing it; never
+    /// `false` where it has.
     pub fn may_run(&self) -> bool {
-        markdown::has_runnable_fence(self.text())
+        markdown::may_have_runnable_fence(self.text())
     }
 }
 

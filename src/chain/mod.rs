@@ -286,6 +286,11 @@ impl Chain {
         stem.or_else(|| self.names.get(text).cloned())
     }
 
+    /// The stem that is nearest to a text that names no card.
+    pub fn nearest(&self, text: &str) -> Option<&str> {
+        words::nearest(text, self.nodes.keys().map(Stem::as_str))
+    }
+
     /// The faults of the graph.
     pub fn findings(&self) -> &[Diagnostic] {
         &self.findings

@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
 
-use crate::answer::SCHEMA_VERSION;
+use crate::answer::{AuditObject, SCHEMA_VERSION, UndeclaredObject};
 use crate::card::Stem;
 use crate::cli::{Context, Format};
 use crate::engine::audit::Audit;
@@ -20,6 +19,7 @@ use crate::runner::definition::Kind;
 use crate::words::count;
 
 use super::selection::{Selection, SelectionArgs, ToolsFrom};
+use super::write_json;
 
 /// Say what a build touches and does not declare
 ///
@@ -86,12 +86,12 @@ pub fn run(args: AuditArgs, context: &Context) -> Result<Exit, Error> {
     };
     let audit = Audit::of(workspace, card, listener)?;
     let root = &selection.project.root;
-    let text = match args.format {
-        Format::Json => as_json(&stem, &audit),
-        Format::Text => text(&stem, &file, root, &audit),
-    };
     let out = &mut context.out(args.format);
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = match args.format {
+        Format::Json => write_json(out, &answer(&stem, &audit)),
+        Format::Text => out.write_all(text(&stem, &file, root, &audit).as_bytes()),
+    };
+    let written = written.and_then(|()| out.flush());
     written.map_err(Error::disk("write to", "standard output"))?;
     Ok(match &audit.failure {
         Some(_) => Exit::Failed,
@@ -233,37 +233,35 @@ fn yaml(text: &str) -> String {
     }
 }
 
-fn as_json(stem: &Stem, audit: &Audit) -> String {
-    let one = |one: &Undeclared| {
-        let advice = match &one.remedy {
+fn answer(stem: &Stem, audit: &Audit) -> AuditObject {
+    let one = |one: &Undeclared| UndeclaredObject {
+        deed: match one.deed {
+            Deed::Read | Deed::List => "read",
+            Deed::Execute => "execute",
+            Deed::Write => "write",
+            Deed::Talk => "talk",
+            Deed::Connect => "connect",
+            Deed::Listen => "listen",
+        },
+        place: one.place.to_string_lossy().into_owned(),
+        files: one.files,
+        add: lines(std::slice::from_ref(one)),
+        requires: uses(std::slice::from_ref(one)),
+        advice: match &one.remedy {
             Remedy::Advice(words) => Some(words.clone()),
             _ => None,
-        };
-        json!({
-            "deed": match one.deed {
-                Deed::Read | Deed::List => "read",
-                Deed::Execute => "execute",
-                Deed::Write => "write",
-                Deed::Talk => "talk",
-                Deed::Connect => "connect",
-                Deed::Listen => "listen",
-            },
-            "place": one.place.to_string_lossy(),
-            "files": one.files,
-            "add": lines(std::slice::from_ref(one)),
-            "requires": uses(std::slice::from_ref(one)),
-            "advice": advice,
-        })
+        },
     };
-    let undeclared: Vec<_> = audit.undeclared.iter().map(one).collect();
-    let object = json!({
-        "schemaVersion": SCHEMA_VERSION,
-        "stem": stem,
-        "failed": audit.failure.as_ref().map(|failure| failure.message.clone()),
-        "undeclared": undeclared,
-        "add": lines(&audit.undeclared),
-        "requires": uses(&audit.undeclared),
-        "log": audit.log.to_string_lossy(),
-    });
-    format!("{object}\n")
+    AuditObject {
+        schema_version: SCHEMA_VERSION,
+        stem: stem.clone(),
+        failed: audit
+            .failure
+            .as_ref()
+            .map(|failure| failure.message.clone()),
+        undeclared: audit.undeclared.iter().map(one).collect(),
+        add: lines(&audit.undeclared),
+        requires: uses(&audit.undeclared),
+        log: audit.log.to_string_lossy().into_owned(),
+    }
 }

@@ -10,7 +10,7 @@ use crate::chain::State;
 use crate::cli::{Context, Format};
 use crate::columns::{Screen, columns};
 use crate::error::{Error, Exit};
-use crate::words::{list, shell_word};
+use crate::words::{series, shell_word};
 
 use super::list::ListArgs;
 use super::selection::{Selection, SelectionArgs};
@@ -167,9 +167,9 @@ fn text(
 
 /// The leaves that block a card, and what else does.
 pub(crate) fn held_by(card: &BlockedCard) -> String {
-    let mut held: Vec<String> = card.leaves.iter().map(Stem::to_string).collect();
-    held.extend(card.faults.iter().cloned());
-    list(&held)
+    let leaves = card.leaves.iter().map(|stem| format!("`{stem}`"));
+    let held: Vec<String> = leaves.chain(card.faults.iter().cloned()).collect();
+    series(&held)
 }
 
 /// Why a leaf is not done, and what to do about it.

@@ -10,10 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use serde::Serialize;
-use serde_json::json;
 
-use crate::answer::SCHEMA_VERSION;
+use crate::answer::{Diagnosis, Health, HealthFinding, SCHEMA_VERSION};
 use crate::cli::{Context, Format};
 use crate::error::{Error, Exit};
 use crate::process::Kernel;
@@ -26,6 +24,7 @@ use crate::workspace::{Setting, Workspace, store_folder};
 
 use super::run::processors;
 use super::selection::{Selection, SelectionArgs};
+use super::write_json;
 
 /// Say what this machine can do, and what is missing
 ///
@@ -37,38 +36,13 @@ pub struct DoctorArgs {
     pub format: Format,
 }
 
-/// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-enum Health {
-    /// As it should be.
-    Ok,
-    /// It works; something is to be known.
-    Note,
-    /// It is not there, and something will not work.
-    Missing,
-    /// Nothing works without it.
-    Broken,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, Serialize)]
-struct Finding {
-    name: String,
-    health: Health,
-    /// How it is.
-    says: String,
-    /// What to do; may be empty.
-    help: String,
-}
-
 fn finding(
     name: &str,
     health: Health,
     says: impl Into<String>,
     help: impl Into<String>,
-) -> Finding {
-    Finding {
+) -> HealthFinding {
+    HealthFinding {
         name: name.to_owned(),
         health,
         says: says.into(),
@@ -90,13 +64,12 @@ pub fn run(args: DoctorArgs, context: &Context) -> Result<Exit, Error> {
     let out = &mut context.out(args.format);
     let written = match args.format {
         Format::Json => {
-            let uncovered = UNCOVERED;
-            let object = json!({
-                "schemaVersion": SCHEMA_VERSION,
-                "findings": findings,
-                "notIsolated": uncovered,
-            });
-            writeln!(out, "{object}")
+            let answer = Diagnosis {
+                schema_version: SCHEMA_VERSION,
+                findings: findings.clone(),
+                not_isolated: UNCOVERED.to_vec(),
+            };
+            write_json(out, &answer)
         }
         Format::Text => text(out, &findings, context),
     };
@@ -113,7 +86,7 @@ const UNCOVERED: [&str; 4] = [
     "commands and probes: they are yours, and see what you see",
 ];
 
-fn text(out: &mut dyn Write, findings: &[Finding], context: &Context) -> io::Result<()> {
+fn text(out: &mut dyn Write, findings: &[HealthFinding], context: &Context) -> io::Result<()> {
     use anstyle::{AnsiColor, Style};
     let paint = context.paint();
     for one in findings {
@@ -137,13 +110,13 @@ fn text(out: &mut dyn Write, findings: &[Finding], context: &Context) -> io::Res
     Ok(())
 }
 
-fn version() -> Finding {
+fn version() -> HealthFinding {
     let program = std::env::current_exe().unwrap_or_default();
     let says = format!("{}, {}", env!("CARGO_PKG_VERSION"), program.display());
     finding("mikado", Health::Ok, says, "")
 }
 
-fn kernel() -> Vec<Finding> {
+fn kernel() -> Vec<HealthFinding> {
     let name = rustix::system::uname();
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     let release = format!(
@@ -207,7 +180,7 @@ fn kernel() -> Vec<Finding> {
     findings
 }
 
-fn machine() -> Vec<Finding> {
+fn machine() -> Vec<HealthFinding> {
     #[cfg(target_arch = "x86_64")]
     let hashes = std::arch::is_x86_feature_detected!("sha");
     #[cfg(target_arch = "aarch64")]
@@ -255,7 +228,7 @@ fn machine() -> Vec<Finding> {
 }
 
 /// A program that steps and `mikado` itself want.
-fn program(name: &str, context: &Context) -> Finding {
+fn program(name: &str, context: &Context) -> HealthFinding {
     let help = match name {
         "bash" => "install it: every step is run by bash",
         "git" => "install it for sources that are git repositories",
@@ -290,7 +263,7 @@ fn program(name: &str, context: &Context) -> Finding {
     }
 }
 
-fn project(context: &Context) -> Vec<Finding> {
+fn project(context: &Context) -> Vec<HealthFinding> {
     let project = match Project::find(&context.here, &context.global.cards) {
         Ok(project) => project,
         Err(error) => {
@@ -321,7 +294,7 @@ fn project(context: &Context) -> Vec<Finding> {
     findings
 }
 
-fn store_findings(store: &Store, project: &Project) -> Vec<Finding> {
+fn store_findings(store: &Store, project: &Project) -> Vec<HealthFinding> {
     let folder = store.folder();
     let mut findings = vec![finding(
         "store",
@@ -413,7 +386,7 @@ fn try_disk(scratch: &Path) -> io::Result<bool> {
 }
 
 /// The tools that runners want.
-fn tools(context: &Context) -> Vec<Finding> {
+fn tools(context: &Context) -> Vec<HealthFinding> {
     let none = SelectionArgs::default();
     let opened = Selection::read(&none, context)
         .and_then(|selection| Ok((selection.workspace(&none, context, true)?, selection)));
@@ -425,10 +398,10 @@ fn tools(context: &Context) -> Vec<Finding> {
         }
     };
     let tools = selection.all_tools();
-    let mut findings: Vec<Finding> = Vec::new();
+    let mut findings: Vec<HealthFinding> = Vec::new();
     for (runner, name, spec) in &tools {
         let one = tool(&workspace, runner, name, spec);
-        let same = |known: &&Finding| known.name == one.name && known.says == one.says;
+        let same = |known: &&HealthFinding| known.name == one.name && known.says == one.says;
         if findings.iter().find(same).is_none() {
             findings.push(one);
         }
@@ -436,7 +409,7 @@ fn tools(context: &Context) -> Vec<Finding> {
     findings
 }
 
-fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> Finding {
+fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> HealthFinding {
     let shown = format!("tool {name}");
     let texts = [&spec.pypi, &spec.npm, &spec.command, &spec.prefix];
     if texts

@@ -106,7 +106,7 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 29] = [
             ("mikado complete bricks", "what was done by hand"),
             (
                 "mikado complete bricks --force --reason delivered",
-                "although its runner did not pass",
+                "though it never passed",
             ),
         ],
     ),

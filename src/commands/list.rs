@@ -117,7 +117,7 @@ fn table(
             false => view.kind_of(&card.stem).map_or("", Kind::word),
         };
         let word = format!("{:<10}", view.word(card));
-        let word = screen.paint.with(view.style(card), &word);
+        let word = screen.paint.with(view.style(&card.stem), &word);
         let stem = padded(card.stem.as_str(), width);
         let remark = remark(view, card);
         // What is odd is more than a title: it stays whole, on a further line if need be.

@@ -1,28 +1,27 @@
 //! What `check` finds in runners, beyond what reading them shows.
 //!
-//! A fault of a runner is shown in the runner's file, once for all the cards
-//! that use it; one of what a card gives it, in the card. What is found is
-//! found without executing anything.
+//! A fault of a runner is shown in the runner's file, one of what a card gives
+//! it in the card. What is found is found without executing anything.
 
 mod checker;
-mod files;
 mod one_place;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::card::{Card, Runner};
+use crate::card::{Source, Stem};
 use crate::chain::State;
 use crate::cli::Context;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::runner::definition::Kind;
 use crate::runner::lock::{TOOL_LOCK, ToolLock};
 use crate::runner::sources::{SOURCES, SourceError, Sources};
 use crate::runner::work::{self, Overrides, Runners};
+use crate::runner::written::Written;
 
-use super::selection::Selection;
+use super::selection::{Selection, uses_of};
 use super::view::View;
 use checker::Checker;
-use files::RunnerFiles;
 use one_place::User;
 
 /// Every fault of the runners that cards use, and a note for each runner that
@@ -30,24 +29,46 @@ use one_place::User;
 /// what does not exist yet.
 pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) -> Vec<Diagnostic> {
     let project = &selection.project;
-    let files = RunnerFiles::new(&project.root, &project.runners_dir);
     let mut findings = Vec::new();
-    let list = files.text(SOURCES);
-    let sources = match Sources::new(&project.root, &list, &context.user, &[], &context.here) {
+    let read = |name: &str| {
+        let path = project.runners_dir.join(name);
+        let shown = path.strip_prefix(&project.root).unwrap_or(&path);
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        Source::new(shown.to_owned(), bytes)
+    };
+    let listed = read(SOURCES);
+    let text = String::from_utf8_lossy(listed.bytes());
+    let sources = match Sources::new(&project.root, &text, &context.user, &[], &context.here) {
         Ok(sources) => Some(sources),
         Err(error) => {
-            findings.push(unreadable_sources(&error, &files));
+            let line = match &error {
+                SourceError::List(error) => error.location().map_or(1, |at| at.line()),
+                _ => 1,
+            };
+            let help = "write `NAME: {path: DIR}` or `NAME: {git: URL, commit: 40 digits}`";
+            findings.push(
+                Diagnostic::error("sources-invalid", without_place(&error.to_string()))
+                    .at(listed.line_place(line as u32, ""))
+                    .help(help),
+            );
             None
         }
     };
-    let lock = match ToolLock::parse(&files.text(TOOL_LOCK)) {
+    let locked = read(TOOL_LOCK);
+    let lock = match ToolLock::parse(&String::from_utf8_lossy(locked.bytes())) {
         Ok(lock) => Some(lock),
         Err(error) => {
-            let line = error.location().map_or(1, |place| place.line() as u32);
-            let message = format!("the lock of tools can't be read: {error}");
-            let finding =
-                Diagnostic::error("lock-invalid", message).help("make it again with `mikado lock`");
-            findings.push(files.at_line(finding, TOOL_LOCK, line));
+            let line = error.location().map_or(1, |at| at.line());
+            let text = error.to_string();
+            let why = without_place(&text);
+            findings.push(
+                Diagnostic::error(
+                    "lock-invalid",
+                    format!("the lock of tools can't be read: {why}"),
+                )
+                .at(locked.line_place(line as u32, ""))
+                .help("make it again with `mikado lock`"),
+            );
             None
         }
     };
@@ -55,31 +76,39 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
         project: project.config.with.clone(),
         ..Overrides::default()
     };
+    let mut used: BTreeSet<String> = BTreeSet::new();
     let mut users = Vec::new();
+    let mut runners = Runners::new(&project.root, &project.runners_dir);
     for card in selection.deck.cards() {
         let Some(work) = view.work_of(&card.stem) else {
             continue;
         };
+        used.extend(work.runner.clone());
+        let is_build = |stem: &Stem| view.kind_of(stem).is_none_or(|kind| kind == Kind::Build);
+        findings.extend(uses_of(card, &selection.chain, is_build).err());
         let mut found = Vec::new();
         match work::parameters(card, work, &overrides) {
             Ok(parameters) => {
                 let checker = Checker {
                     card,
-                    work,
+                    definition: &work.definition,
                     parameters: &parameters,
-                    files: &files,
+                    written: Written::read(&project.root, &runners, card, work),
                 };
                 checker.shapes(&mut found);
+                checker.one_name(&mut found);
                 if let Some(sources) = &sources {
                     checker.sources(sources, &mut found);
                 }
                 if let Some(lock) = &lock {
-                    checker.tools(lock, &mut found);
+                    checker.tools(lock, work.runner.as_deref(), &mut found);
                 }
+                let written = checker.written;
                 users.push(User {
                     card,
                     work,
                     parameters,
+                    written,
                 });
             }
             Err(finding) => found.push(finding),
@@ -91,81 +120,59 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
         }
         findings.extend(found);
     }
-    findings.extend(one_place::find(&users, &selection.chain, &files));
-    let used = selection.deck.cards().iter().filter_map(named_runner);
-    findings.extend(of_files(
-        &used.collect(),
-        &files,
-        project.runners_dir.as_path(),
-    ));
-    let mut runners = Runners::new(&project.root, &project.runners_dir);
-    let unread = runners.names().into_iter().filter_map(|name| {
-        let is_used = selection
-            .deck
-            .cards()
-            .iter()
-            .any(|card| named_runner(card) == Some(&name));
-        let read = runners.definition(&name)?;
-        read.err().filter(|_| !is_used)
-    });
-    findings.extend(unread);
+    findings.extend(one_place::find(&users, &selection.chain));
+    for name in runners.names() {
+        match runners.definition(&name) {
+            Some(Err(finding)) if !used.contains(&name) => findings.push(finding),
+            _ if !used.contains(&name) => {
+                let message = format!("no card uses the runner `{name}`");
+                findings.push(
+                    Diagnostic::note("unused-runner", message)
+                        .at(read(&format!("{name}.yaml")).line_place(1, ""))
+                        .help(format!(
+                            "write `runner: {name}` in a card, or delete the file"
+                        )),
+                );
+            }
+            _ => {}
+        }
+    }
+    findings.extend(unread(&project.runners_dir, read));
     findings
 }
 
-fn named_runner(card: &Card) -> Option<&String> {
-    match &card.front.runner {
-        Some(Runner::Named(name)) => Some(&name.text),
-        _ => None,
-    }
+/// A decoder's message without the place, which is shown by itself.
+fn without_place(message: &str) -> &str {
+    message.split(" at line ").next().unwrap_or(message)
 }
 
-fn unreadable_sources(error: &SourceError, files: &RunnerFiles) -> Diagnostic {
-    let finding = Diagnostic::error("sources-invalid", error.to_string());
-    match error {
-        SourceError::List(yaml) => {
-            let line = yaml.location().map_or(1, |place| place.line() as u32);
-            let help = "write `NAME: { path: FOLDER }` or `NAME: { git: URL, commit: COMMIT }`";
-            files.at_line(finding.help(help), SOURCES, line)
-        }
-        _ => finding.help("mend the variable, or take it out of the environment"),
-    }
-}
-
-/// Notes on files of the folder of runners that nothing uses, and warnings of
-/// those that can't be used.
-fn of_files(used: &BTreeSet<&String>, files: &RunnerFiles, folder: &Path) -> Vec<Diagnostic> {
+/// Warnings of files of the folder of runners that nobody reads.
+fn unread(folder: &Path, read: impl Fn(&str) -> Source) -> Vec<Diagnostic> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
+    let names: BTreeSet<String> = entries
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
-    names.sort();
     let mut findings = Vec::new();
     for file in &names {
-        if let Some(name) = file.strip_suffix(".yml") {
-            let yaml = format!("{name}.yaml");
-            let (message, help) = match names.contains(&yaml) {
-                true => (
-                    format!("there are two runners `{name}`: only `{yaml}` is read"),
-                    format!("keep one of them, as `{yaml}`"),
-                ),
-                false => (
-                    format!("`{file}` is not read: the file of a runner ends in `.yaml`"),
-                    format!("rename it to `{yaml}`"),
-                ),
-            };
-            let finding = Diagnostic::warning("runner-file", message).help(help);
-            findings.push(files.at_line(finding, file, 1));
-        }
-        let Some(name) = file.strip_suffix(".yaml") else {
+        let Some(name) = file.strip_suffix(".yml") else {
             continue;
         };
-        if name.contains('.') || file == SOURCES || used.contains(&name.to_owned()) {
-            continue;
-        }
-        let message = format!("no card uses the runner `{name}`");
-        let help = format!("write `runner: {name}` into a card, or delete it");
-        let finding = Diagnostic::note("unused-runner", message).help(help);
-        findings.push(files.at_line(finding, file, 1));
+        let yaml = format!("{name}.yaml");
+        let (message, help) = match names.contains(&yaml) {
+            true => (
+                format!("there are two runners `{name}`: only `{yaml}` is read"),
+                format!("keep one of them, as `{yaml}`"),
+            ),
+            false => (
+                format!("`{file}` is not read: the file of a runner ends in `.yaml`"),
+                format!("rename it to `{yaml}`"),
+            ),
+        };
+        findings.push(
+            Diagnostic::warning("runner-file", message)
+                .at(read(file).line_place(1, ""))
+                .help(help),
+        );
     }
     findings
 }

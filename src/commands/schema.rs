@@ -52,6 +52,10 @@ pub enum SchemaOf {
     Run,
     /// What `verify` answers.
     Verify,
+    /// What `doctor` answers.
+    Doctor,
+    /// What `audit` answers.
+    Audit,
     /// What `store stats` answers.
     StoreStats,
     /// What `store gc` answers.
@@ -154,6 +158,8 @@ fn schema(of: SchemaOf) -> Value {
         SchemaOf::Plan => generator.into_root_schema_for::<answer::PlanList>(),
         SchemaOf::Run => generator.into_root_schema_for::<answer::RunLine>(),
         SchemaOf::Verify => generator.into_root_schema_for::<VerifiedCards>(),
+        SchemaOf::Doctor => generator.into_root_schema_for::<answer::Diagnosis>(),
+        SchemaOf::Audit => generator.into_root_schema_for::<answer::AuditObject>(),
         SchemaOf::StoreStats => generator.into_root_schema_for::<Versioned<Stats>>(),
         SchemaOf::StoreGc => generator.into_root_schema_for::<Versioned<Collected>>(),
         SchemaOf::StoreVerify => generator.into_root_schema_for::<Versioned<Verified>>(),

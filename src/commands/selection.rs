@@ -320,7 +320,7 @@ impl Selection {
             return Ok(Vec::new());
         };
         // What can't be read has a finding of its own, and none that follows from it.
-        let mut may_be_build = |stem: &Stem| match works.get(stem) {
+        let may_be_build = |stem: &Stem| match works.get(stem) {
             Some(work) => work.kind == Kind::Build,
             None => {
                 let card = self.deck.card(stem);
@@ -328,30 +328,7 @@ impl Selection {
                 work.is_some_and(|work| work.map_or(true, |work| work.kind == Kind::Build))
             }
         };
-        if card.front.uses == Uses::Default {
-            let required = self.chain.requires(stem);
-            let builds = required.iter().filter(|stem| may_be_build(stem));
-            return Ok(builds
-                .map(|stem| (stem.to_string(), stem.clone()))
-                .collect());
-        }
-        let mut uses = Vec::new();
-        for (role, text) in card.front.uses.roles() {
-            let place = card.source.place(text.span.clone(), "");
-            let Some(used) = self.chain.resolve(&text.text) else {
-                let message = format!("`{stem}` uses `{}`, which names no card", text.text);
-                return Err(Diagnostic::error("unknown-use", message).at(place));
-            };
-            if !may_be_build(&used) {
-                let message =
-                    format!("`{stem}` uses `{used}`, which is no build: it has no artifact");
-                return Err(Diagnostic::error("use-without-artifact", message)
-                    .at(place)
-                    .help("take it out of `uses`; `requires` is enough for the order"));
-            }
-            uses.push((role.to_owned(), used));
-        }
-        Ok(uses)
+        uses_of(card, &self.chain, may_be_build)
     }
 
     fn overrides(
@@ -419,10 +396,53 @@ fn fits(work: &Work, name: &str, text: &str) -> Result<(), Error> {
     };
     let value = work::from_command_line(text, default);
     match parameters::shaped(name, &value, default) {
-        Err(fault @ Fault::Shape { wanted, .. }) => {
+        Err(fault @ Fault::Shape { .. }) => {
             let message = format!("`--with {name}={text}`: {fault}");
-            Err(Error::usage(message, work::shape_help(name, wanted)))
+            Err(Error::usage(message, fault.help()))
         }
         _ => Ok(()),
     }
+}
+
+/// Whose artifacts a card uses, by role: what it names, or else the builds that
+/// it requires.
+///
+/// # Errors
+///
+/// The finding for a name of no card, or of one that is no build.
+pub(crate) fn uses_of(
+    card: &Card,
+    chain: &Chain,
+    mut may_be_build: impl FnMut(&Stem) -> bool,
+) -> Result<Vec<(String, Stem)>, Diagnostic> {
+    let stem = &card.stem;
+    if card.front.uses == Uses::Default {
+        let required = chain.requires(stem);
+        let builds = required.iter().filter(|stem| may_be_build(stem));
+        return Ok(builds
+            .map(|stem| (stem.to_string(), stem.clone()))
+            .collect());
+    }
+    let mut uses = Vec::new();
+    for (role, text) in card.front.uses.roles() {
+        let place = card.source.place(text.span.clone(), "");
+        let Some(used) = chain.resolve(&text.text) else {
+            let help = match chain.nearest(&text.text) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write the stem of a card with a build, or take it away".into(),
+            };
+            let message = format!("`{stem}` uses `{}`, which names no card", text.text);
+            return Err(Diagnostic::error("unknown-use", message)
+                .at(place)
+                .help(help));
+        };
+        if !may_be_build(&used) {
+            let message = format!("`{stem}` uses `{used}`, which is no build: it has no artifact");
+            return Err(Diagnostic::error("use-without-artifact", message)
+                .at(place)
+                .help("take it out of `uses`; `requires` is enough for the order"));
+        }
+        uses.push((role.to_owned(), used));
+    }
+    Ok(uses)
 }

@@ -116,7 +116,7 @@ fn chain(
     let order = chain.order(&chain.closure(std::slice::from_ref(stem)));
     order.iter().try_for_each(|stem| {
         let word = format!("{:<10}", view.state(stem).word());
-        let word = screen.paint.with(view.standing(stem).style(), &word);
+        let word = screen.paint.with(view.style(stem), &word);
         let title = screen.rest(&view.title(stem), 13 + columns(stem.as_str()));
         writeln!(out, "{}", format!("{word} {stem}  {title}").trim_end())
     })
@@ -133,9 +133,7 @@ fn head(
 ) -> String {
     let (chain, stem) = (&selection.chain, &card.stem);
     let kind = view.kind_of(stem).map_or("faulty", Kind::word);
-    let word = screen
-        .paint
-        .with(view.standing(stem).style(), view.state(stem).word());
+    let word = screen.paint.with(view.style(stem), view.state(stem).word());
     let mut text = format!("{stem}: {word}, {kind}\n");
     let mut line = |name: &str, value: String| {
         if !value.is_empty() {

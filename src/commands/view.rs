@@ -206,9 +206,9 @@ impl<'a> View<'a> {
         Standing::new(self.state(stem), self.stuck(stem).is_some(), waits)
     }
 
-    /// The style of the word for a card's state.
-    pub(crate) fn style(&self, card: &Card) -> Style {
-        self.standing(&card.stem).style()
+    /// The style of [`View::word`], which calls ready what waits as well.
+    pub(crate) fn style(&self, stem: &Stem) -> Style {
+        Standing::new(self.state(stem), self.stuck(stem).is_some(), false).style()
     }
 
     /// The open cards that wait for `stem`, directly or not, sorted.

@@ -17,9 +17,11 @@ pub(crate) mod fault;
 pub(crate) mod order;
 mod output;
 mod perform;
+mod retry;
 pub(crate) mod scene;
 mod signals;
 mod stage;
+mod step_clock;
 pub(crate) mod surroundings;
 mod twice;
 pub(crate) mod undeclared;
@@ -176,6 +178,11 @@ impl Engine {
         let runtime = runtime()?;
         let (engine, received) = Engine::new(workspace, options);
         let engine = Rc::new(engine);
+        if engine.workspace.store.is_writable() {
+            // From here on no collection takes what this run looks up. On a full
+            // disk a run that finds everything needs no such folder.
+            drop(engine.workspace.store.scratch_folder());
+        }
         let local = tokio::task::LocalSet::new();
         let ran = local.block_on(
             &runtime,

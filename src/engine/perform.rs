@@ -4,7 +4,6 @@
 //! it finds the result afterwards. A result is put into the store before it is
 //! used, and made durable by the engine's next flush.
 
-use std::fs::File;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -18,15 +17,17 @@ use crate::event::{Event, Failure};
 use crate::fail_point;
 use crate::process::{Execution, Exit, Outcome, capture};
 use crate::reapi::{ActionResult, ExecutedActionMetadata, OutputDirectory, Timestamp};
+use crate::runner::definition::Retries;
 use crate::runner::units;
-use crate::store::{ActionLock, Provenance, StoreError, TryLock, nar_hash};
+use crate::store::{ActionLock, Holder, Lock, Provenance, StoreError, TryLock, nar_hash};
 
 use super::Engine;
 use super::denial::Reach;
 use super::fault::Obstacle;
 use super::order::{Order, Part, Performed};
-use super::stage;
+use super::step_clock::{Look, StepClock};
 use super::surroundings::Surroundings;
+use super::{retry, stage};
 
 /// How many lines of a log are shown of a failure.
 const TAIL: usize = 20;
@@ -62,28 +63,12 @@ impl Engine {
             }
         }
         let _group = match &order.group {
-            Some(group) => Some(self.lock_group(group.clone()).await?),
+            Some(group) => Some(self.lock_group(card, group).await?),
             None => None,
         };
-        let mut attempt = 0;
         let started_at = jiff::Timestamp::now();
-        let mut performed = loop {
-            match self.attempt(card, order).await {
-                Err(Obstacle::Failed(failure)) if self.tries_again(order, &failure, attempt) => {
-                    attempt += 1;
-                    self.emit(Event::Noted {
-                        message: format!(
-                            "`{card}`: {}, attempt {} of {}",
-                            failure.message,
-                            attempt + 1,
-                            order.retries.attempts + 1
-                        ),
-                    });
-                    tokio::time::sleep(order.retries.delay).await;
-                }
-                other => break other?,
-            }
-        };
+        let attempt = async || self.attempt(card, order).await;
+        let mut performed = self.tried(card, &order.retries, attempt).await?;
         if !order.part_is_cached() {
             return Ok(performed);
         }
@@ -129,21 +114,44 @@ impl Engine {
         Ok(())
     }
 
-    fn tries_again(&self, order: &Order, failure: &Failure, attempt: u32) -> bool {
-        let codes = &order.retries.exit_codes;
-        let code_fits = codes.is_empty() || failure.exit.is_some_and(|code| codes.contains(&code));
-        failure.code == "step" && attempt < order.retries.attempts && code_fits
+    /// Tries as often as `retries` says, and tells of each failure between.
+    pub(super) async fn tried<T>(
+        &self,
+        card: &Stem,
+        retries: &Retries,
+        attempt: impl AsyncFn() -> Result<T, Obstacle>,
+    ) -> Result<T, Obstacle> {
+        let telling = |failure: &Failure, next: u32, of: u32| {
+            self.emit(Event::Noted {
+                message: format!("`{card}`: {}, attempt {next} of {of}", failure.message),
+            });
+        };
+        retry::tried(retries, attempt, telling, async || self.cancelled().await).await
     }
 
     async fn lock_action(&self, card: &Stem, order: &Arc<Order>) -> Result<ActionLock, Obstacle> {
+        self.lock(card, Lock::Action(order.action.key)).await
+    }
+
+    /// The mutex `group`, among all processes that use the store.
+    pub(super) async fn lock_group(
+        &self,
+        card: &Stem,
+        group: &str,
+    ) -> Result<ActionLock, Obstacle> {
+        self.lock(card, Lock::Group(Digest::of(group.as_bytes())))
+            .await
+    }
+
+    /// Waits for a lock, and tells who has it, until the run is cancelled.
+    async fn lock(&self, card: &Stem, lock: Lock) -> Result<ActionLock, Obstacle> {
         let store = Arc::clone(&self.workspace.store);
-        let key = order.action.key;
         let name = card.to_string();
-        match store.try_lock(&key, &name)? {
+        match store.try_lock(&lock, &name)? {
             TryLock::Acquired(lock) => return Ok(lock),
             TryLock::Held(holder) => self.emit(Event::CardAwaited {
                 card: card.clone(),
-                holder: format!("process {}", holder.pid),
+                holder: told(&holder, card),
             }),
         }
         // This process's own results may be what the holder waits for.
@@ -151,7 +159,7 @@ impl Engine {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         let waiting = blocking(move || {
-            store.lock(&key, &name, |_| match asked.load(Ordering::Relaxed) {
+            store.lock(&lock, &name, |_| match asked.load(Ordering::Relaxed) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             })
@@ -163,20 +171,6 @@ impl Engine {
                 Err(Obstacle::Cancelled)
             }
         }
-    }
-
-    /// A file's lock in the store's folder for the mutex `group`.
-    async fn lock_group(&self, group: String) -> Result<File, Obstacle> {
-        let path = self.workspace.store.folder().join("locks");
-        let name = format!("group-{}", Digest::of(group.as_bytes()).hex());
-        let locked = blocking(move || {
-            let file = File::create(path.join(name))?;
-            file.lock()?;
-            std::io::Result::Ok(file)
-        });
-        locked.await?.map_err(|error| {
-            Obstacle::failed("group", format!("could not lock the group: {error}"), "")
-        })
     }
 
     async fn attempt(&self, card: &Stem, order: &Arc<Order>) -> Result<Performed, Obstacle> {
@@ -300,29 +294,25 @@ impl Engine {
         let stopper = running.stopper();
         let wait = running.wait();
         tokio::pin!(wait);
-        let mut step = (1, Instant::now());
-        let mut too_long = false;
+        let mut clock = StepClock::start();
         loop {
             tokio::select! {
                 mut outcome = &mut wait => {
-                    if too_long {
+                    if clock.is_over() {
                         outcome.exit = Exit::TimedOut;
                     }
                     return Ok(outcome);
                 }
                 () = tokio::time::sleep(TICK) => {
-                    let now = Order::step_of(root).max(1);
-                    if now != step.0 {
-                        step = (now, Instant::now());
-                        self.emit(Event::PartStarted {
+                    let number = Order::step_of(root).max(1);
+                    let limit = order.steps.get(number - 1).and_then(|step| step.timeout);
+                    match clock.look(number, limit) {
+                        Look::Same => {}
+                        Look::TooLong => stopper.terminate(),
+                        Look::Began => self.emit(Event::PartStarted {
                             card: card.clone(),
-                            part: order.step_name(now),
-                        });
-                    }
-                    let limit = order.steps.get(step.0 - 1).and_then(|step| step.timeout);
-                    if !too_long && limit.is_some_and(|limit| step.1.elapsed() > limit) {
-                        too_long = true;
-                        stopper.terminate();
+                            part: order.step_name(number),
+                        }),
                     }
                 }
             }
@@ -418,6 +408,15 @@ impl Engine {
             }
         });
         adopted.await?
+    }
+}
+
+/// Who holds what `card` waits for, such as "process 42" or "process 42 (`b`)".
+fn told(holder: &Holder, card: &Stem) -> String {
+    match holder.card.as_str() {
+        "" => format!("process {}", holder.pid),
+        other if other == card.as_str() => format!("process {}", holder.pid),
+        other => format!("process {} (`{other}`)", holder.pid),
     }
 }
 

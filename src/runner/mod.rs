@@ -33,3 +33,4 @@ pub mod value;
 pub mod version;
 pub(crate) mod wheel;
 pub mod work;
+pub mod written;

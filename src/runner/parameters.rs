@@ -65,6 +65,37 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// What to do next.
+    pub fn help(&self) -> String {
+        match self {
+            Fault::Missing { name } => format!("give it in the card: `with: {{{name}: ...}}`"),
+            Fault::Shape { name, wanted, .. } => match *wanted {
+                "a list" => {
+                    format!("write a list: `{name}: [..]` in the card, `--with '{name}=[..]'`")
+                }
+                "a mapping" => {
+                    format!(
+                        "write a mapping: `{name}: {{..}}` in the card, `--with '{name}={{..}}'`"
+                    )
+                }
+                _ => format!("write one value: `{name}: ..` in the card, `--with {name}=..`"),
+            },
+            Fault::Undeclared { name, known } | Fault::UnknownReference { name, known } => {
+                match crate::words::nearest(name, known.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("add `{name}` to the runner's `with`, or take it away here"),
+                }
+            }
+            Fault::Circular { .. } => "write its value out".into(),
+            Fault::NotText { name } => {
+                format!("give `{name}` one value, or let the list stand alone in its entry")
+            }
+            Fault::BadReference { .. } => "mend the name between the braces".into(),
+        }
+    }
+}
+
 fn declared(known: &[String]) -> String {
     match known {
         [] => "; it declares none".into(),

@@ -99,7 +99,10 @@ impl Runners {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
             Err(error) => {
                 let message = format!("could not read `{}`: {error}", path.display());
-                let finding = Diagnostic::error("runner-unreadable", message);
+                let source = Source::new(path, Vec::new());
+                let finding = Diagnostic::error("runner-unreadable", message)
+                    .at(source.line_place(1, ""))
+                    .help("make the file readable, or take it out of the folder");
                 return Some(Err(finding));
             }
         };
@@ -239,33 +242,10 @@ pub fn parameters(
             }
             _ => None,
         };
-        let finding = Diagnostic::error("parameter", fault.to_string());
-        let finding = match &fault {
-            Fault::Missing { name } => {
-                finding.help(format!("give it in the card: `with: {{{name}: ...}}`"))
-            }
-            Fault::Shape { name, wanted, .. } => finding.help(shape_help(name, wanted)),
-            Fault::Undeclared { name, known } => {
-                match words::nearest(name, known.iter().map(String::as_str)) {
-                    Some(near) => finding.help(format!("did you mean `{near}`?")),
-                    None => finding,
-                }
-            }
-            _ => finding,
-        };
-        finding.at(runner_place(card, span))
+        Diagnostic::error("parameter", fault.to_string())
+            .at(runner_place(card, span))
+            .help(fault.help())
     })
-}
-
-/// What to write where a parameter has the wrong shape.
-pub fn shape_help(name: &str, wanted: &str) -> String {
-    match wanted {
-        "a list" => format!("write a list: `{name}: [..]` in the card, `--with '{name}=[..]'`"),
-        "a mapping" => {
-            format!("write a mapping: `{name}: {{..}}` in the card, `--with '{name}={{..}}'`")
-        }
-        _ => format!("write one value: `{name}: ..` in the card, `--with {name}=..`"),
-    }
 }
 
 /// A value of the command line: YAML, unless the default is text. Nothing is an
@@ -295,7 +275,9 @@ pub fn runner_place(card: &Card, span: Option<Span>) -> Place {
 fn read_file(source: &Source) -> Result<Definition, Diagnostic> {
     let Some(text) = source.text() else {
         let message = format!("`{}` is not UTF-8", source.path().display());
-        return Err(Diagnostic::error("runner-unreadable", message).at(source.line_place(1, "")));
+        return Err(Diagnostic::error("runner-unreadable", message)
+            .at(source.line_place(1, ""))
+            .help("save the file as UTF-8"));
     };
     Definition::from_yaml(text).map_err(|error| yaml_finding(&error, source, 0))
 }

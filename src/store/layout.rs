@@ -45,6 +45,8 @@ pub(super) struct Layout {
     pub(super) locks: PathBuf,
     /// Folders that outlive runs and are never part of a key.
     pub(super) caches: PathBuf,
+    /// Checkouts of git sources, by commit, and what belongs to them.
+    pub(super) sources: PathBuf,
     /// Scratch folders, one a process.
     pub(super) tmp: PathBuf,
     /// Whether this process may write here.
@@ -72,6 +74,7 @@ impl Layout {
             segments: root.join("segments"),
             locks: root.join("locks"),
             caches: root.join("caches"),
+            sources: root.join("sources"),
             tmp: root.join("tmp"),
             root,
             writable,

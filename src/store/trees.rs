@@ -29,6 +29,9 @@ use crate::fail_point;
 const TRUST: Duration = Duration::from_secs(1);
 /// How old a tree's note of use may become before it is renewed.
 pub(super) const USE_GRAIN: Duration = Duration::from_secs(3600);
+/// From how many files on the whole disk is waited for at once: each wait of its
+/// own may be one for the disk's head, and other writers have to wait then, too.
+const SYNC_ALL: usize = 1000;
 /// How many threads wait for the disk at once.
 const SYNC_THREADS: usize = 8;
 
@@ -283,8 +286,13 @@ impl Store {
             }
         }
         paths.push(self.layout.trees.clone());
+        let trees = &self.layout.trees;
+        fail_point::reach("tree.sync").during("sync", trees)?;
+        if paths.len() >= SYNC_ALL && sync_disk_of(trees).during("sync", trees)? {
+            hold(&self.known.unsynced).retain(|digest| !digests.contains(digest));
+            return Ok(());
+        }
         parallel::each(&paths, SYNC_THREADS, |path| {
-            fail_point::reach("tree.sync").during("sync", path)?;
             match File::open(path).and_then(|file| file.sync_all()) {
                 // Set aside meanwhile: then its record is a miss.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -335,6 +343,19 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::rename(from, to),
         renamed => Ok(renamed?),
     }
+}
+
+/// Waits for everything on the disk of a folder (syncfs(2), which tells of
+/// failures since Linux 5.8); false where that can't be asked for.
+#[cfg(target_os = "linux")]
+fn sync_disk_of(folder: &Path) -> io::Result<bool> {
+    rustix::fs::syncfs(File::open(folder)?)?;
+    Ok(true)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_disk_of(_folder: &Path) -> io::Result<bool> {
+    Ok(false)
 }
 
 fn is_taken(error: &io::Error) -> bool {

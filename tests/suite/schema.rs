@@ -90,6 +90,8 @@ fn every_answer_fits_its_schema() {
     );
     sandbox.write("a.txt", "another\n");
     look();
+    check("doctor", "doctor");
+    check("audit built", "audit");
     check("store stats", "store-stats");
     check("store gc", "store-gc");
     check("store verify", "store-verify");

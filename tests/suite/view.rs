@@ -180,6 +180,32 @@ fn show_prints_the_text_byte_for_byte() {
 }
 
 #[test]
+fn show_lays_the_text_out_where_it_is_asked_to() {
+    let text = "---\ntitle: Odd\nstatus: active\n---\n# Odd\n\n* See [[other|that]].\n\n| a | b |\n|--|--|\n| long | x |\n\n```sh verify\nfalse\n```\n";
+    let ran = Sandbox::new()
+        .file("cards/odd.md", text)
+        .mikado("show odd --render")
+        .exits(0);
+    ran.prints(str![[r#"
+odd: ready, probe
+  path          cards/odd.md
+  waits         its probe is not true yet
+
+# Odd
+
+• See [[other|that]].
+
+a    │ b
+─────┼──
+long │ x
+
+sh verify:
+    false
+
+"#]]);
+}
+
+#[test]
 fn graph_is_drawn_in_a_stable_order() {
     plan().mikado("graph").exits(0).prints(str![[r#"
   1 ready      bricks  Bring bricks

@@ -3,175 +3,195 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::card::Card;
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::runner::definition::Input;
+use crate::diagnostic::{Diagnostic, Place, Severity};
+use crate::runner::definition::{Definition, Input};
 use crate::runner::inputs;
 use crate::runner::lock::ToolLock;
 use crate::runner::parameters::Parameters;
 use crate::runner::platform::Platform;
 use crate::runner::sources::{SOURCES, Sources};
 use crate::runner::tools::Declared;
-use crate::runner::work::{Work, runner_place};
+use crate::runner::work::runner_place;
+use crate::runner::written::Written;
 use crate::words;
-
-use super::files::RunnerFiles;
 
 /// Looks at one card's runner.
 pub(super) struct Checker<'a> {
     pub(super) card: &'a Card,
-    pub(super) work: &'a Work,
+    pub(super) definition: &'a Definition,
     pub(super) parameters: &'a Parameters,
-    pub(super) files: &'a RunnerFiles,
+    pub(super) written: Option<Written>,
 }
 
 impl Checker<'_> {
-    /// A fault of the runner, which is shown where `words` stand in its file.
-    fn error(&self, code: &'static str, message: String, words: &[&str]) -> Diagnostic {
+    /// A fault of the runner's value at `way`, which is shown in its file.
+    fn error(&self, code: &'static str, way: &[&str], message: String) -> Diagnostic {
+        let here = runner_place(self.card, None);
         let finding = Diagnostic::error(code, message);
-        match &self.work.runner {
-            Some(name) => {
-                let mut used = runner_place(self.card, None);
-                used.label = "used here".into();
-                finding.at(self.files.place(name, words)).at(used)
-            }
-            None => finding.at(runner_place(self.card, None)),
+        match self.written.as_ref().and_then(|file| file.place(way)) {
+            None => finding.at(here),
+            Some(place) if place.path == here.path => finding.at(place),
+            Some(place) => finding.at(place).at(Place {
+                label: "used here".into(),
+                ..here
+            }),
         }
     }
 
-    fn inputs(&self) -> impl Iterator<Item = &Input> {
-        let definition = &self.work.definition;
-        let fetched = definition.fetch.values().flat_map(|fetch| &fetch.inputs);
-        definition.inputs.iter().flatten().chain(fetched)
+    /// All inputs, each with the way to its list and its number in it.
+    fn inputs(&self) -> impl Iterator<Item = (Vec<&str>, String, &Input)> {
+        let own = self.definition.inputs.iter().flatten().enumerate();
+        let own = own.map(|(at, input)| (vec!["inputs"], at.to_string(), input));
+        own.chain(self.definition.fetch.iter().flat_map(|(name, fetch)| {
+            let inputs = fetch.inputs.iter().enumerate();
+            inputs.map(move |(at, input)| {
+                (
+                    vec!["fetch", name.as_str(), "inputs"],
+                    at.to_string(),
+                    input,
+                )
+            })
+        }))
     }
 
     /// Names within the runner that name nothing, and inputs of no shape.
     pub(super) fn shapes(&self, found: &mut Vec<Diagnostic>) {
-        let definition = &self.work.definition;
+        let definition = self.definition;
+        let nearest = |name: &str, known: Vec<&str>, what: &str| match words::nearest(
+            name,
+            known.iter().copied(),
+        ) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("add `{name}` to the runner's `{what}`, or take it away here"),
+        };
         for (name, fetch) in &definition.fetch {
-            let unknown = |tool: &&String| !definition.tools.contains_key(*tool);
-            for tool in fetch.tools.iter().filter(unknown) {
+            let tools = fetch.tools.iter();
+            for tool in tools.filter(|tool| !definition.tools.contains_key(*tool)) {
                 let message = format!(
                     "the fetch `{name}` names the tool `{tool}`, which the runner does not declare"
                 );
-                let finding = self.error("unknown-tool", message, &["tools", tool]);
-                found.push(finding.help(nearest(
-                    tool,
-                    definition.tools.keys(),
-                    "declare it under `tools`",
-                )));
+                let known = definition.tools.keys().map(String::as_str).collect();
+                found.push(
+                    self.error("unknown-tool", &["fetch", name, "tools", tool], message)
+                        .help(nearest(tool, known, "tools")),
+                );
             }
-            let unknown = |parameter: &&String| !definition.with.contains_key(*parameter);
-            for parameter in fetch.with.iter().filter(unknown) {
+            let parameters = fetch.with.iter();
+            for parameter in parameters.filter(|p| !definition.with.contains_key(*p)) {
                 let message = format!(
                     "the fetch `{name}` names the parameter `{parameter}`, which the runner does not declare"
                 );
-                let finding = self.error("parameter", message, &["with", parameter]);
-                found.push(finding.help(nearest(
-                    parameter,
-                    definition.with.keys(),
-                    "declare it under `with`",
-                )));
+                let known = definition.with.keys().map(String::as_str).collect();
+                found.push(
+                    self.error("parameter", &["fetch", name, "with", parameter], message)
+                        .help(nearest(parameter, known, "with")),
+                );
             }
         }
-        for input in self.inputs() {
-            self.input(input, found);
+        for (list, number, input) in self.inputs() {
+            let way = |key: Option<&'static str>| -> Vec<&str> {
+                let start = list.iter().copied().chain([number.as_str()]);
+                start.chain(key).collect()
+            };
+            let places = [
+                !input.paths.is_empty(),
+                input.requires.is_some(),
+                input.fetch.is_some(),
+            ];
+            if places.iter().filter(|given| **given).count() != 1 {
+                let message = "an input wants exactly one of `paths`, `requires` and `fetch`";
+                found.push(
+                    self.error("input", &way(None), message.into())
+                        .help("write each of them as an entry of its own"),
+                );
+            }
+            if let Some(name) = &input.fetch
+                && !definition.fetch.contains_key(name)
+            {
+                let message =
+                    format!("an input names the fetch `{name}`, which the runner does not have");
+                let known = definition.fetch.keys().map(String::as_str).collect();
+                found.push(
+                    self.error("unknown-fetch", &way(Some("fetch")), message)
+                        .help(nearest(name, known, "fetch")),
+                );
+            }
+            if let Some(at) = &input.at
+                && let Ok(place) = self.parameters.expand(at)
+                && let Err(fault) = inputs::below_work(&place)
+            {
+                found.push(
+                    self.error("input", &way(Some("at")), fault.to_string())
+                        .help("name a folder below `work/`, such as `at: vendor`"),
+                );
+            }
+            if let Err(fault) = self.parameters.expand_list(&input.paths) {
+                found.push(
+                    self.error("parameter", &way(Some("paths")), fault.to_string())
+                        .help(fault.help()),
+                );
+            }
         }
         for cache in definition.caches.iter().filter(|cache| *cache == "target") {
             let message = format!(
                 "the cache `{cache}` is for tools that key by content, which this one's is not"
             );
-            let mut finding = self.error("cache", message, &["caches", cache]);
+            let mut finding = self.error("cache", &["caches", cache], message);
             finding.severity = Severity::Warning;
             found.push(finding.help("take it away, or name a cache of Go, ccache, npm or pip"));
         }
     }
 
-    fn input(&self, input: &Input, found: &mut Vec<Diagnostic>) {
-        let kinds = [
-            !input.paths.is_empty(),
-            input.requires.is_some(),
-            input.fetch.is_some(),
-        ];
-        if kinds.iter().filter(|given| **given).count() != 1 {
-            let message = "an input wants exactly one of `paths`, `requires` and `fetch`";
-            let finding = self.error("input", message.into(), &["inputs"]);
-            found.push(finding.help("write an entry for each"));
-        }
-        let fetches = &self.work.definition.fetch;
-        if let Some(name) = &input.fetch
-            && !fetches.contains_key(name)
-        {
-            let message =
-                format!("an input names the fetch `{name}`, which the runner does not have");
-            let finding = self.error("unknown-fetch", message, &["fetch", name]);
-            found.push(finding.help(nearest(name, fetches.keys(), "write it under `fetch`")));
-        }
-        let texts = input.paths.iter().chain(&input.at);
-        for text in texts {
-            if let Err(fault) = self.parameters.expand_list(std::slice::from_ref(text)) {
-                let finding = self.error("parameter", fault.to_string(), &[text]);
-                found.push(finding.help("`mikado schema runner` says what may stand there"));
-            }
-        }
-        if let Some(at) = &input.at
-            && let Ok(place) = self.parameters.expand(at)
-            && let Err(fault) = inputs::below_work(&place)
-        {
-            let finding = self.error("input", fault.to_string(), &["at", at]);
-            found.push(finding.help("name a folder below `work/`, such as `at: vendor`"));
-        }
-    }
-
-    /// Sources that the list does not have.
     pub(super) fn sources(&self, sources: &Sources, found: &mut Vec<Diagnostic>) {
         let mut told = BTreeSet::new();
-        for written in self.inputs().filter_map(|input| input.source.as_ref()) {
+        for (list, number, input) in self.inputs() {
+            let Some(name) = &input.source else {
+                continue;
+            };
             // A parameter at fault was told of with its input.
-            let Ok(name) = self.parameters.expand(written) else {
+            let Ok(name) = self.parameters.expand(name) else {
                 continue;
             };
-            if sources.spec(&name).is_ok() || !told.insert(name.clone()) {
-                continue;
+            if sources.spec(&name).is_err() && told.insert(name.clone()) {
+                let help = match words::nearest(&name, sources.names()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("add `{name}` to `runners/{SOURCES}`"),
+                };
+                let message = format!("no source is called `{name}`");
+                let way = [&list[..], &[&number, "source"]].concat();
+                found.push(self.error("unknown-source", &way, message).help(help));
             }
-            let help = match words::nearest(&name, sources.names()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("add `{name}` to `runners/{SOURCES}`"),
-            };
-            let message = format!("no source is called `{name}`");
-            let finding = match written.contains("${") {
-                // The card says it, or leaves the runner's default.
-                true => {
-                    let mut spans = self.card.front.with_spans.iter();
-                    let span = spans.find(|(parameter, _)| written.contains(parameter.as_str()));
-                    let span = span.map(|(_, span)| span.clone());
-                    Diagnostic::error("unknown-source", message).at(runner_place(self.card, span))
-                }
-                false => self.error("unknown-source", message, &["source", written]),
-            };
-            found.push(finding.help(help));
         }
     }
 
-    /// Tools that are not locked, and tools that a step could not tell apart.
-    pub(super) fn tools(&self, lock: &ToolLock, found: &mut Vec<Diagnostic>) {
-        let definition = &self.work.definition;
-        let runner = self.work.runner.as_deref();
+    pub(super) fn tools(&self, lock: &ToolLock, runner: Option<&str>, found: &mut Vec<Diagnostic>) {
+        let Some(platform) = Platform::current() else {
+            return;
+        };
         let runner = runner.unwrap_or(self.card.stem.as_str());
-        let mut words: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
-        for (name, spec) in &definition.tools {
+        for (name, spec) in &self.definition.tools {
             let declared = Declared { runner, name, spec };
-            let key = format!("{name}:");
-            if let Some(platform) = Platform::current()
-                && let Err(error) = lock.find(&declared, platform)
-            {
-                let finding = self.error("tool", error.to_string(), &[&key]);
-                found.push(finding.help("`mikado lock` pins the tools of all runners"));
+            if let Err(error) = lock.find(&declared, platform) {
+                // Its message has what to do behind a colon.
+                let text = error.to_string();
+                let (message, help) = text.rsplit_once(": ").unwrap_or((&text, "see the README"));
+                found.push(
+                    self.error("tool", &["tools", name], message.to_owned())
+                        .help(help),
+                );
             }
+        }
+    }
+
+    /// Tools of this machine that a step would call by one name, although they
+    /// are two programs.
+    pub(super) fn one_name(&self, found: &mut Vec<Diagnostic>) {
+        let mut words: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+        for (name, spec) in &self.definition.tools {
             if spec.pypi.is_some() || spec.npm.is_some() {
                 continue;
             }
-            // A program of the machine is called by the tool's name and by the
-            // first word of its command.
+            // It is called by its name, and by the first word of its command.
             let command = spec.command.as_deref().unwrap_or(name);
             let word = command.split_whitespace().next().unwrap_or(name);
             for called in [name.as_str(), word] {
@@ -180,18 +200,12 @@ impl Checker<'_> {
                     let message = format!(
                         "the tools `{before}` and `{name}` would both be called by `{called}`, and are two programs"
                     );
-                    let finding = self.error("one-place", message, &[&key]);
-                    found.push(finding.help("give one of them another name"));
+                    found.push(
+                        self.error("one-place", &["tools", name], message)
+                            .help("give one of them another name"),
+                    );
                 }
             }
         }
-    }
-}
-
-/// The name that may have been meant, or else what to do.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>, help: &str) -> String {
-    match words::nearest(name, known.map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => help.to_owned(),
     }
 }

@@ -13,20 +13,20 @@ use crate::diagnostic::Diagnostic;
 use crate::runner::definition::Kind;
 use crate::runner::parameters::Parameters;
 use crate::runner::work::{Work, runner_place};
-
-use super::files::RunnerFiles;
+use crate::runner::written::Written;
 
 /// A card with its runner.
 pub(super) struct User<'a> {
     pub(super) card: &'a Card,
     pub(super) work: &'a Work,
     pub(super) parameters: Parameters,
+    pub(super) written: Option<Written>,
 }
 
 /// Every two that write one place.
-pub(super) fn find(users: &[User<'_>], chain: &Chain, files: &RunnerFiles) -> Vec<Diagnostic> {
+pub(super) fn find(users: &[User<'_>], chain: &Chain) -> Vec<Diagnostic> {
     let mut findings = commands(users, chain);
-    findings.extend(caches(users, files));
+    findings.extend(caches(users));
     findings
 }
 
@@ -78,25 +78,30 @@ struct Writer<'a> {
     runner: &'a str,
     user: &'a User<'a>,
     tools: Vec<&'a String>,
+    /// The way to its caches in the runner.
+    way: Vec<&'a str>,
 }
 
 /// Runners that write one cache and have no tool in common.
-fn caches(users: &[User<'_>], files: &RunnerFiles) -> Vec<Diagnostic> {
+fn caches(users: &[User<'_>]) -> Vec<Diagnostic> {
     let mut writers: BTreeMap<&str, Vec<Writer<'_>>> = BTreeMap::new();
     for user in users {
         let runner = user.work.runner.as_deref();
         let runner = runner.unwrap_or(user.card.stem.as_str());
         let definition = &user.work.definition;
-        let own = (&definition.caches, definition.tools.keys().collect());
-        let fetches = definition.fetch.values();
-        let fetched = fetches.map(|fetch| (&fetch.caches, fetch.tools.iter().collect()));
-        for (caches, tools) in std::iter::once(own).chain(fetched) {
-            let tools: Vec<&String> = tools;
+        let tools: Vec<&String> = definition.tools.keys().collect();
+        let own = (&definition.caches, tools, vec!["caches"]);
+        let fetched = definition.fetch.iter().map(|(name, fetch)| {
+            let tools = fetch.tools.iter().collect();
+            (&fetch.caches, tools, vec!["fetch", name.as_str(), "caches"])
+        });
+        for (caches, tools, way) in std::iter::once(own).chain(fetched) {
             for cache in caches {
                 writers.entry(cache).or_default().push(Writer {
                     runner,
                     user,
                     tools: tools.clone(),
+                    way: way.clone(),
                 });
             }
         }
@@ -117,10 +122,10 @@ fn caches(users: &[User<'_>], files: &RunnerFiles) -> Vec<Diagnostic> {
             "the runners `{}` and `{}` write one cache, `{cache}`, and have no tool in common",
             first.runner, second.runner
         );
-        let place = match second.user.work.runner {
-            Some(_) => files.place(second.runner, &["caches", cache]),
-            None => runner_place(second.user.card, None),
-        };
+        let written = second.user.written.as_ref();
+        let way: Vec<&str> = second.way.iter().copied().chain([*cache]).collect();
+        let place = written.and_then(|file| file.place(&way));
+        let place = place.unwrap_or_else(|| runner_place(second.user.card, None));
         findings.push(
             Diagnostic::warning("one-place", message)
                 .at(place)

@@ -57,11 +57,12 @@ const MANY: usize = 60;
 const RUNNER: &str = r#"
 with: { stem: ~, word: '', many: 0 }
 inputs: [{ paths: ['src/${with.stem}/**'] }]
-caches: [none]
+caches: [count]
 steps:
   - name: gather
     run: |
       shopt -s nullglob
+      echo "$WITH_STEM" >> "$CACHE/count/log"
       cp -a "src/$WITH_STEM" "$OUT/own"
       sums=("$REQUIRES"/*/sum)
       { echo "$WITH_WORD"; cat /dev/null "${sums[@]}" "$OUT/own/text"; } | sha256sum | cut -c1-64 > "$OUT/sum"
