@@ -19,6 +19,7 @@ mod faults;
 mod foreign;
 mod foreign_corners;
 mod graph;
+mod marks;
 mod parameters;
 mod plan;
 mod process;
