@@ -314,6 +314,7 @@ impl Chain {
                         stems.push(stem);
                     }
                 }
+                None if unknown.contains(&requirement.text) => {}
                 None => unknown.push(requirement.text.clone()),
             }
         }

@@ -48,7 +48,8 @@ pub fn run(args: CheckArgs, context: &Context) -> Result<Exit, Error> {
     let view = View::new(&selection);
     let mut findings = view.findings();
     findings.extend(runner_faults::find(&selection, &view, context));
-    diagnostic::settle(&mut findings);
+    findings = diagnostic::once(findings);
+    diagnostic::sort(&mut findings);
     let screen = context.screen();
     let out = &mut Folded::new(
         io::stdout().lock(),

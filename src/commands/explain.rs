@@ -17,7 +17,7 @@ pub struct ExplainArgs {
 }
 
 /// For each code what it means, an example, and the mend.
-pub(crate) const CODES: [(&str, &str, &str, &str); 41] = [
+pub(crate) const CODES: [(&str, &str, &str, &str); 42] = [
     (
         "ambiguous-prerequisite",
         "An entry of `requires` is an alias that several cards have, so it names none of them.",
@@ -149,6 +149,12 @@ pub(crate) const CODES: [(&str, &str, &str, &str); 41] = [
         "Two runners write one place: open cards that run the same command and may do so at once, runners without a common tool that share a cache, or two tools that a step would call by one name.",
         "caches: [build]           # in a runner with go, and in one with node",
         "Give one of them another name or other parameters, or let one card require the other.",
+    ),
+    (
+        "opened-up",
+        "A build's runner opens its steps and checks up: to the network, the home folder, a socket, a variable that is not keyed, or everything. What they read there is in no key, so the result stays on this machine.",
+        "network: true",
+        "Nothing has to be done. A `fetch`, an input or `key-env` keeps the result sharable.",
     ),
     (
         "parameter",

@@ -186,17 +186,20 @@ fn build(
     let mut fetched = BTreeMap::new();
     for (name, fetch) in &card.work.definition.fetch {
         let order = describer.fetch(name, fetch)?;
+        let local = order.stays_local(workspace).is_some();
         match store.recorded(&order.action.key)? {
-            Some(result) => fetched.insert(name.clone(), result.artifact),
-            None => {
-                let reasons = workspace.reasons_to_fetch(&card.stem, name, &order.action);
+            Some(result) if result.suits(local) => fetched.insert(name.clone(), result.artifact),
+            _ => {
+                let reasons = workspace.reasons_to_fetch(&card.stem, name, &order);
                 let why = reasons.iter().map(ToString::to_string).collect();
                 return Ok(Foreseen { verb: "run", why });
             }
         };
     }
     let order = describer.build(&fetched)?;
-    if let Some(found) = store.lookup(&order.action.key)? {
+    let local = order.stays_local(workspace).is_some();
+    let found = store.lookup(&order.action.key)?;
+    if let Some(found) = found.filter(|found| found.suits(local)) {
         artifacts.insert(card.stem.clone(), found.artifact);
         for number in 0..card.work.definition.verify.len() {
             let check = describer.check(number, &found.artifact)?;
@@ -212,7 +215,7 @@ fn build(
             why: vec![],
         });
     }
-    let reasons = workspace.reasons(&card.stem, &order.action);
+    let reasons = workspace.reasons(&card.stem, &order);
     Ok(Foreseen {
         verb: "run",
         why: reasons.iter().map(ToString::to_string).collect(),

@@ -9,7 +9,7 @@ mod one_place;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::card::{Source, Stem};
+use crate::card::{Runner, Source, Stem};
 use crate::chain::State;
 use crate::cli::Context;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -80,10 +80,12 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
     let mut users = Vec::new();
     let mut runners = Runners::new(&project.root, &project.runners_dir);
     for card in selection.deck.cards() {
+        if let Some(Runner::Named(name)) = &card.front.runner {
+            used.insert(name.text.clone());
+        }
         let Some(work) = view.work_of(&card.stem) else {
             continue;
         };
-        used.extend(work.runner.clone());
         let is_build = |stem: &Stem| view.kind_of(stem).is_none_or(|kind| kind == Kind::Build);
         findings.extend(uses_of(card, &selection.chain, is_build).err());
         let mut found = Vec::new();
@@ -97,6 +99,9 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
                 };
                 checker.shapes(&mut found);
                 checker.one_name(&mut found);
+                if work.kind == Kind::Build {
+                    checker.openings(&mut found);
+                }
                 if let Some(sources) = &sources {
                     checker.sources(sources, &mut found);
                 }

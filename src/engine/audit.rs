@@ -51,7 +51,7 @@ impl Engine {
         let scratch = workspace.store.scratch_folder()?;
         let root = ClearedFolder(scratch.join(self.fresh_name()));
         let record = scratch.join("audit");
-        let trees = self.lay(&root.0, &order).await?;
+        let trees = self.lay(&root.0, &order, false).await?;
         let log = workspace
             .local
             .logs()
@@ -59,7 +59,8 @@ impl Engine {
         // It tells of this audit alone.
         drop(std::fs::remove_file(&log));
         let (output, _) = open_log(&log)?;
-        let surroundings = Surroundings::of(&order, trees);
+        // Without a namespace its root is where it lies.
+        let surroundings = Surroundings::of(&order, trees).unmoved();
         let given = surroundings.given(workspace, &root.0, false)?;
         let steps: Vec<_> = order
             .action
@@ -114,6 +115,7 @@ fn grants(workspace: &Workspace, isolation: process::Isolation) -> Grants {
     Grants {
         read: all(&isolation.read),
         write: all(&isolation.write),
+        sockets: all(&isolation.sockets),
         network: isolation.network,
         repository: real(&workspace.project.root),
         sources: workspace

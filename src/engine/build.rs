@@ -10,7 +10,7 @@ use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, How, Outcome};
 use crate::plan::PlannedCard;
-use crate::store::CardRun;
+use crate::store::{CardRun, StoredResult};
 
 use super::describe::Describer;
 use super::fault::Obstacle;
@@ -180,11 +180,12 @@ impl Engine {
                 true => store.lookup(&key),
                 false => store.recorded(&key),
             });
-            let digest = match known.await?? {
+            let known = known.await??;
+            let digest = match known.filter(|known| self.suits(known, &order)) {
                 Some(known) => known.artifact,
                 None => {
                     let workspace = &self.workspace;
-                    let reasons = workspace.reasons_to_fetch(&card.stem, name, &order.action);
+                    let reasons = workspace.reasons_to_fetch(&card.stem, name, &order);
                     self.begin(card, reasons);
                     self.provide_tools(card).await?;
                     let again = async || Ok(describe().await??.action.key);
@@ -264,16 +265,24 @@ impl Engine {
         order.await?.map(Arc::new)
     }
 
+    /// Whether a result may be taken for `order`: what was made with more opened
+    /// up than its runner opens up now may not.
+    fn suits(&self, found: &StoredResult, order: &Order) -> bool {
+        found.suits(false) || found.suits(self.stays_local(order).is_some())
+    }
+
     async fn found(&self, order: &Arc<Order>) -> Result<Option<Digest>, Obstacle> {
         let store = Arc::clone(&self.workspace.store);
         let key = order.action.key;
         let found = blocking(move || store.lookup(&key)).await??;
-        Ok(found.map(|result| result.artifact))
+        Ok(found
+            .filter(|found| self.suits(found, order))
+            .map(|result| result.artifact))
     }
 
     /// Tells that the card is about to be executed, and why.
     fn announce(&self, card: &PlannedCard, order: &Order, forced: bool, announced: &mut bool) {
-        let mut reasons = self.workspace.reasons(&card.stem, &order.action);
+        let mut reasons = self.workspace.reasons(&card.stem, order);
         if forced {
             // A result that is there is not looked for.
             reasons.retain(|reason| *reason != Reason::Forgotten);

@@ -9,6 +9,7 @@
 pub(crate) mod audit;
 mod beside;
 mod build;
+pub(crate) mod confine;
 mod denial;
 pub(crate) mod describe;
 mod difference;
@@ -45,7 +46,7 @@ use crate::event::{Event, Failure, How, Outcome};
 use crate::fail_point;
 use crate::plan::{Plan, PlannedCard};
 use crate::process::Keeper;
-use crate::runner::definition::{Isolation, Kind};
+use crate::runner::definition::{Isolation, Kind, Root};
 use crate::runner::units;
 use crate::schedule::{Ended, Limits, Number, Schedule, Weight};
 use crate::store::{ActionLock, CardRun, StoreError};
@@ -129,8 +130,10 @@ pub struct Engine {
     pending: RefCell<Vec<(Arc<PlannedCard>, Finished)>>,
     pending_since: Cell<Option<Instant>>,
     names: Cell<u64>,
-    /// Whether it was said that nothing is confined.
+    /// Whether it was said that builds are not confined as they should be.
     told_open: Cell<bool>,
+    /// Whether it was said that a root is not at its fixed place.
+    told_fixed: Cell<bool>,
 }
 
 /// A card that is done, as far as can be told before it is durable.
@@ -217,6 +220,7 @@ impl Engine {
             pending_since: Cell::new(None),
             names: Cell::new(0),
             told_open: Cell::new(false),
+            told_fixed: Cell::new(false),
         };
         (engine, received)
     }
@@ -539,11 +543,8 @@ impl Engine {
             return;
         }
         let isolates = card.work.definition.isolation == Isolation::Default;
-        let is_confined = card.work.kind == Kind::Build && isolates;
-        if is_confined && !self.workspace.kernel_isolates && !self.told_open.replace(true) {
-            self.emit(Event::Noted {
-                message: "this kernel has no Landlock: builds are not confined".into(),
-            });
+        if card.work.kind == Kind::Build && isolates {
+            self.tell_gaps(card);
         }
         self.emit(Event::CardStarted {
             card: card.stem.clone(),
@@ -551,6 +552,39 @@ impl Engine {
             expected: self.expected(&card.stem),
             log: self.log_of(&card.stem),
         });
+    }
+
+    /// Tells once what this machine can't do to confine builds.
+    fn tell_gaps(&self, card: &PlannedCard) {
+        let kernel = self.workspace.kernel();
+        let gap = match (kernel.landlock, kernel.mount_namespaces) {
+            (0, false) => Some("neither Landlock nor namespaces here: builds are not confined"),
+            (0, true) => Some(
+                "no Landlock here: builds read and write all that you can but the repository, `/tmp` and `/run`",
+            ),
+            (_, false) => Some(
+                "no namespaces here: builds see the machine's `/tmp` and reach its sockets, as far as Landlock lets them",
+            ),
+            (_, true) => None,
+        };
+        // Who chose it knows it.
+        if let Some(message) = gap
+            && !self.workspace.isolation_is_limited()
+            && !self.told_open.replace(true)
+        {
+            self.emit(Event::Noted {
+                message: message.into(),
+            });
+        }
+        let is_fixed = card.work.definition.root == Root::Fixed;
+        if is_fixed && !kernel.mount_namespaces && !self.told_fixed.replace(true) {
+            self.emit(Event::Noted {
+                message: format!(
+                    "no mount namespaces here: `root: fixed` of `{}` is not had, and the results stay on this machine",
+                    card.work.runner.as_deref().unwrap_or(card.stem.as_str())
+                ),
+            });
+        }
     }
 
     fn log_of(&self, stem: &Stem) -> PathBuf {

@@ -15,13 +15,14 @@ use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, Failure};
 use crate::fail_point;
-use crate::process::{Execution, Exit, Outcome, capture};
+use crate::process::{Execution, Exit, Isolation, Outcome, capture};
 use crate::reapi::{ActionResult, ExecutedActionMetadata, OutputDirectory, Timestamp};
 use crate::runner::definition::Retries;
 use crate::runner::units;
 use crate::store::{ActionLock, Holder, Lock, Provenance, StoreError, TryLock, nar_hash};
 
 use super::Engine;
+use super::confine;
 use super::denial::Reach;
 use super::fault::Obstacle;
 use super::order::{Order, Part, Performed};
@@ -52,7 +53,9 @@ impl Engine {
         if !forced && order.part_is_cached() {
             let store = Arc::clone(&self.workspace.store);
             let key = order.action.key;
-            if let Some(found) = blocking(move || store.lookup(&key)).await?? {
+            let local = self.stays_local(order).is_some();
+            let found = blocking(move || store.lookup(&key)).await??;
+            if let Some(found) = found.filter(|found| found.suits(local)) {
                 return Ok(Performed {
                     artifact: found.artifact,
                     executed: false,
@@ -106,12 +109,18 @@ impl Engine {
             took_ms: performed.took.as_millis() as u64,
             commit: self.workspace.commit.clone(),
             host: self.workspace.host_name.clone(),
+            local: self.stays_local(order),
             ..Provenance::default()
         };
         let result = result(&performed.artifact, started_at);
         store.record(&order.action.key, &result, &provenance)?;
         self.touch();
         Ok(())
+    }
+
+    /// Why the result of `order` must not be shared, if it must not.
+    pub(super) fn stays_local(&self, order: &Order) -> Option<String> {
+        order.stays_local(&self.workspace)
     }
 
     /// Tries as often as `retries` says, and tells of each failure between.
@@ -179,7 +188,9 @@ impl Engine {
         let root = store.scratch_folder()?.join(self.fresh_name());
         let root = ClearedFolder(root);
         self.forget_scene(card).await?;
-        let trees = self.lay(&root.0, order).await?;
+        let trees = self
+            .lay(&root.0, order, order.is_moved(&self.workspace))
+            .await?;
         let attempted = self.carry_out(card, order, &root.0, &trees, started).await;
         if let Err(Obstacle::Failed(failure)) = &attempted {
             self.keep_scene(card, order, &root.0, trees, &failure.message);
@@ -204,15 +215,17 @@ impl Engine {
         });
         let empty_caches = self.options.no_caches;
         let execution = self.execution(order, root, trees.to_vec(), output, empty_caches)?;
-        let allowed = execution.isolation.as_ref().map(|isolation| {
-            let read = isolation.read.iter();
-            read.chain(&isolation.write).cloned().collect::<Vec<_>>()
-        });
+        let (isolation, seen_root) = (execution.isolation.clone(), execution.cwd.clone());
         let outcome = self.watch(card, order, root, execution).await?;
+        if outcome.without_spaces && !self.told_open.replace(true) {
+            self.emit(Event::Noted {
+                message: "the kernel refused namespaces this time: this build saw the machine's `/tmp` and its sockets".into(),
+            });
+        }
         let to = log.metadata().map_or(from, |metadata| metadata.len());
         if let Some(failure) = self.failure(order, root, &outcome, &log) {
-            return Err(match &allowed {
-                Some(allowed) => self.with_denial(failure, allowed),
+            return Err(match &isolation {
+                Some(isolation) => self.with_denial(failure, order, [root, &seen_root], isolation),
                 None => failure,
             });
         }
@@ -238,16 +251,23 @@ impl Engine {
         })
     }
 
+    /// Lays the root of `order`; `moved` says whether its steps see it at its
+    /// fixed place. Returns the trees that it links to.
     pub(super) async fn lay(
         &self,
         root: &Path,
         order: &Arc<Order>,
+        moved: bool,
     ) -> Result<Vec<PathBuf>, Obstacle> {
         let store = Arc::clone(&self.workspace.store);
         let (root, order) = (root.to_owned(), Arc::clone(order));
         let laid = blocking(move || {
             let tree = |digest: &Digest| store.path_of_tree(digest);
-            stage::stage(&root, &order.action.root, &tree, &order.host)
+            let linked = |digest: &Digest| match moved {
+                true => Path::new(confine::FIXED_TREES).join(digest.hex()),
+                false => store.path_of_tree(digest),
+            };
+            stage::stage(&root, &order.action.root, &tree, &linked, &order.host)
         });
         laid.await?
             .map_err(|fault| Obstacle::failed("stage", fault.to_string(), ""))
@@ -272,7 +292,7 @@ impl Engine {
                 .map(Into::into)
                 .collect(),
             env: given.env,
-            cwd: root.to_owned(),
+            cwd: given.root,
             output,
             isolation: given.isolation,
             secrets: given.secrets,
@@ -363,15 +383,24 @@ impl Engine {
     }
 
     /// Adds what to do, where the step failed because it was confined.
-    fn with_denial(&self, mut failure: Obstacle, allowed: &[PathBuf]) -> Obstacle {
+    fn with_denial(
+        &self,
+        mut failure: Obstacle,
+        order: &Order,
+        roots: [&Path; 2],
+        isolation: &Isolation,
+    ) -> Obstacle {
         if let Obstacle::Failed(failure) = &mut failure
             && failure.help.is_empty()
         {
             let home = self.workspace.user.value("HOME").map(PathBuf::from);
             let reach = Reach {
+                part: &order.part,
                 repository: &self.workspace.project.root,
                 home: home.as_deref(),
-                allowed,
+                roots,
+                isolation,
+                sockets: confine::known_sockets(&self.workspace),
             };
             failure.help = reach.help(&failure.tail).unwrap_or_default();
         }
@@ -414,7 +443,8 @@ impl Engine {
 /// Who holds what `card` waits for, such as "process 42" or "process 42 (`b`)".
 fn told(holder: &Holder, card: &Stem) -> String {
     match holder.card.as_str() {
-        "" => format!("process {}", holder.pid),
+        // It has the lock, and has not come to write who it is.
+        _ if holder.pid == 0 => "another process".to_owned(),
         other if other == card.as_str() => format!("process {}", holder.pid),
         other => format!("process {} (`{other}`)", holder.pid),
     }

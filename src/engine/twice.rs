@@ -77,7 +77,9 @@ impl Engine {
         log: &Path,
     ) -> Result<ClearedFolder, Obstacle> {
         let root = ClearedFolder(place.to_owned());
-        let trees = self.lay(&root.0, order).await?;
+        let trees = self
+            .lay(&root.0, order, order.is_moved(&self.workspace))
+            .await?;
         let (output, _) = open_log(log)?;
         self.emit(Event::PartStarted {
             card: card.stem.clone(),

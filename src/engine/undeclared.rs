@@ -19,6 +19,8 @@ pub(crate) struct Grants {
     pub(crate) read: Vec<PathBuf>,
     /// What they may change.
     pub(crate) write: Vec<PathBuf>,
+    /// Sockets that are opened up.
+    pub(crate) sockets: Vec<PathBuf>,
     /// Whether they may use the network.
     pub(crate) network: bool,
     /// The repository's root.
@@ -134,7 +136,7 @@ impl Grants {
         match deed {
             Deed::Read | Deed::List | Deed::Execute => within(&self.read) || within(&self.write),
             Deed::Write => within(&self.write),
-            Deed::Talk => within(&self.write) || self.network,
+            Deed::Talk => within(&self.write) || within(&self.sockets) || self.network,
             Deed::Connect | Deed::Listen => self.network,
         }
     }
@@ -254,7 +256,7 @@ impl Grants {
     fn of_connection(&self, deed: Deed, path: &Path) -> Remedy {
         match deed {
             Deed::Talk => Remedy::Advice(format!(
-                "`{}` is a service of this machine: `isolation: none`, or a command instead of a build",
+                "`{}` is a service of this machine: `sockets: [nix, docker, ssh-agent]` for one of these, else `isolation: none`, or a command instead of a build",
                 name(path)
             )),
             _ => Remedy::Network,
@@ -319,6 +321,7 @@ mod tests {
     fn grants() -> Grants {
         Grants {
             read: vec!["/usr".into(), "/repo/.mikado/tmp/a".into()],
+            sockets: Vec::new(),
             write: vec!["/repo/.mikado/tmp/a".into()],
             repository: "/repo".into(),
             sources: vec![("notes".into(), "/elsewhere/notes".into())],

@@ -25,6 +25,7 @@ mod reaper;
 #[cfg_attr(not(target_os = "linux"), path = "no_rules.rs")]
 mod rules;
 mod secrets;
+mod spaces;
 mod sys;
 #[cfg_attr(
     not(all(
@@ -40,7 +41,7 @@ mod wire;
 pub use client::{Execution, GRACE, Keeper, Running, Stopper};
 pub use deed::{Deed, recorded, traced};
 pub use enter::become_program;
-pub use isolation::{ActionPaths, Isolation};
+pub use isolation::{ActionPaths, Isolation, Spaces};
 pub use kernel::Kernel;
 pub use mask::SHORTEST_SECRET;
 pub use outcome::{Exit, NotStarted, Outcome, Stage};

@@ -101,6 +101,11 @@ impl Store {
         self.tree_path(digest)
     }
 
+    /// The folder that all trees lie in.
+    pub fn trees_folder(&self) -> &Path {
+        &self.layout.trees
+    }
+
     /// The folder of the cache `name`, made where it is missing, and noted as
     /// used now.
     pub fn cache(&self, name: &str) -> Result<PathBuf, StoreError> {

@@ -896,15 +896,7 @@ error: the card has the runner `r` and code blocks that run
   = help: take away one of them: `run` and `verify` in a fence's first line make its block run
   = code: two-runners
 
-note: no card uses the runner `r`
- --> runners/r.yaml:1:1
-  |
-1 | steps: [{ run: "true" }]
-  | ^^^^^^^^^^^^^^^^^^^^^^^^
-  = help: write `runner: r` in a card, or delete the file
-  = code: unused-runner
-
-1 file read: 1 error, 0 warnings, 1 note
+1 file read: 1 error, 0 warnings, 0 notes
 
 "#]],
     );

@@ -15,7 +15,7 @@ fn everything() -> Sandbox {
             "with: {text: hi, list: [1, two]}\ninputs: [{paths: [a.txt]}]\nsteps: ['cp a.txt \"$OUT/\"']\nverify: [{name: there, run: 'test -f \"$ARTIFACT/a.txt\"'}]",
         )
         .runner("break", "steps: ['echo it broke; exit 3']")
-        .runner("elsewhere", "platform: [riscv128-plan9]\ninputs: []\nsteps: ['true']")
+        .runner("elsewhere", "platform: [riscv64-linux]\ninputs: []\nsteps: ['true']")
         .runner("lacking", "inputs: []\ntools: {frobnicate: {version: '>=2'}}\nsteps: ['true']")
         .card("built", "title: Built\nstatus: active\nrunner: copy\nwith: {text: '1.10'}")
         .card("broken", "status: active\nrunner: break")

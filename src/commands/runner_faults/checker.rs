@@ -142,6 +142,17 @@ impl Checker<'_> {
         }
     }
 
+    /// A note for each key that opens the steps of a build up.
+    pub(super) fn openings(&self, found: &mut Vec<Diagnostic>) {
+        for opening in self.definition.opened_keys() {
+            let key = opening.split(':').next().unwrap_or_default();
+            let message = format!("`{opening}` opens the steps up; the result stays local");
+            let mut finding = self.error("opened-up", &[key], message);
+            finding.severity = Severity::Note;
+            found.push(finding);
+        }
+    }
+
     pub(super) fn sources(&self, sources: &Sources, found: &mut Vec<Diagnostic>) {
         let mut told = BTreeSet::new();
         for (list, number, input) in self.inputs() {
