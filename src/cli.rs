@@ -1,15 +1,17 @@
 //! The command line: what can be asked for, and what all commands share.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use anstyle::Style;
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::columns::Screen;
-use crate::commands::{self, check::CheckFormat, graph::GraphFormat};
-use crate::diagnostic::{Look, Paint};
+use crate::commands::{self, check::CheckFormat, ci::CiCommand, graph::GraphFormat};
+use crate::diagnostic::{Look, Paint, Severity, severity_style};
 use crate::error::{Error, Exit};
+use crate::report::folded::Folded;
 use crate::runner::client::UserEnvironment;
 
 /// Runs Mikado chains: Markdown cards become an executable, cached graph.
@@ -58,12 +60,14 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub store: Option<PathBuf>,
-    /// When to use colour
+    /// When to use colour: auto, always or never
     #[arg(
         long,
         global = true,
         value_name = "WHEN",
         default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true,
         help_heading = "Global options"
     )]
     pub color: When,
@@ -141,10 +145,18 @@ pub enum Command {
     Log(commands::log::LogArgs),
     /// Open a shell where a card's steps run
     Shell(commands::shell::ShellArgs),
+    /// Say what a build touches and does not declare
+    Audit(commands::audit::AuditArgs),
     /// Find or copy what a card made
     Artifact(commands::artifact::ArtifactArgs),
+    /// List the cards whose action is not that of another commit
+    Affected(commands::affected::AffectedArgs),
+    /// Make a CI pipeline with a job for each card
+    Ci(commands::ci::CiArgs),
     /// Pin the tools of all runners to files with hashes
     Lock(commands::lock::LockArgs),
+    /// Say what this machine can do, and what is missing
+    Doctor(commands::doctor::DoctorArgs),
     /// Look after the store
     Store(commands::store::StoreArgs),
 }
@@ -209,34 +221,26 @@ impl Context {
     /// What standard output is written to.
     pub fn screen(&self) -> Screen {
         Screen {
-            columns: self.columns(io::stdout()),
+            columns: terminal_columns(io::stdout()),
             paint: self.paint(),
         }
     }
 
-    /// How many columns a terminal has; `None` where it is none.
-    fn columns(&self, stream: impl IsTerminal + AsFd) -> Option<usize> {
-        if !stream.is_terminal() {
-            return None;
-        }
-        let size = rustix::termios::tcgetwinsize(stream);
-        let own = size.map_or(0, |size| usize::from(size.ws_col));
-        let told = self.user.value("COLUMNS");
-        // Some terminals do not know their size and say 0.
-        let told = told.and_then(|text| text.to_str()?.parse().ok());
-        Some(
-            [own, told.unwrap_or(0), 80]
-                .into_iter()
-                .find(|n| *n > 0)
-                .unwrap_or(80),
-        )
+    /// Standard output for an answer: what people read is folded at the width of
+    /// a terminal.
+    pub fn out(&self, format: Format) -> Folded<StdoutLock<'static>> {
+        let columns = match format {
+            Format::Text => terminal_columns(io::stdout()),
+            Format::Json => None,
+        };
+        Folded::new(io::stdout().lock(), columns)
     }
 
     /// How findings are drawn on standard error.
     pub fn look(&self) -> Look {
         Look {
             colour: self.color(io::stderr().is_terminal()),
-            width: self.columns(io::stderr()).unwrap_or(Look::default().width),
+            width: terminal_columns(io::stderr()).unwrap_or(Look::default().width),
         }
     }
 }
@@ -273,8 +277,12 @@ impl Command {
             Command::Plan(args) => commands::plan::run(args, context),
             Command::Log(args) => commands::log::run(args, context),
             Command::Shell(args) => commands::shell::run(args, context),
+            Command::Audit(args) => commands::audit::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
+            Command::Affected(args) => commands::affected::run(&args, context),
+            Command::Ci(args) => commands::ci::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
+            Command::Doctor(args) => commands::doctor::run(args, context),
             Command::Store(args) => commands::store::run_here(&args, context),
         }
     }
@@ -310,6 +318,13 @@ impl Command {
                 CheckFormat::Text | CheckFormat::Github => Format::Text,
             },
             Command::Plan(args) => args.format,
+            Command::Affected(args) => args.format,
+            Command::Ci(args) => match &args.command {
+                CiCommand::Matrix(args) => args.format,
+                _ => Format::Text,
+            },
+            Command::Doctor(args) => args.format,
+            Command::Audit(args) => args.format,
             Command::Store(args) => args.command.format(),
             Command::Log(_) | Command::Shell(_) | Command::Artifact(_) | Command::Lock(_) => {
                 Format::Text
@@ -319,12 +334,31 @@ impl Command {
     }
 }
 
+/// How many columns a terminal has; `None` where it is none.
+pub(crate) fn terminal_columns(stream: impl IsTerminal + AsFd) -> Option<usize> {
+    if !stream.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(stream);
+    // Some terminals do not know their size and say 0.
+    let own = size.map_or(0, |size| usize::from(size.ws_col));
+    let told = std::env::var("COLUMNS").ok();
+    let told = told.and_then(|text| text.parse().ok()).unwrap_or(0);
+    [own, told]
+        .into_iter()
+        .find(|columns| *columns > 0)
+        .or(Some(80))
+}
+
 /// Reads the command line, carries it out, and tells of an error.
 pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
     if commands::completions::answer() {
         return Exit::Done as u8;
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let mut command = commands::help::command();
+    let parsed = command.try_get_matches_from_mut(arguments);
+    let parsed = parsed.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    let cli = match parsed.map_err(|error| error.format(&mut command)) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed pipe is no error of ours.
@@ -374,16 +408,23 @@ fn tell_json(error: &Error) -> io::Result<()> {
 }
 
 fn tell_text(error: &Error, context: Option<&Context>) -> io::Result<()> {
-    let mut err = io::stderr().lock();
+    let mut err = Folded::new(io::stderr().lock(), terminal_columns(io::stderr()));
     let look = context.map(Context::look).unwrap_or_default();
+    let paint = Paint(look.colour);
     if let Error::Findings(findings) = error {
         for finding in findings {
             writeln!(err, "{}", crate::diagnostic::render(finding, look))?;
         }
     }
-    writeln!(err, "error: {error}")?;
+    let error_word = paint.with(severity_style(Severity::Error), "error");
+    writeln!(err, "{error_word}: {error}")?;
     if !error.help().is_empty() {
-        writeln!(err, "help: {}", error.help())?;
+        writeln!(
+            err,
+            "{}: {}",
+            paint.with(Style::new().bold(), "help"),
+            error.help()
+        )?;
     }
     Ok(())
 }

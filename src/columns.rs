@@ -5,9 +5,25 @@
 //! to a pipe is neither cut nor wrapped: [`Screen::columns`] is `None` there.
 //! Pure.
 
+use anstyle::Style;
 use unicode_width::UnicodeWidthChar as _;
 
-use crate::diagnostic::Paint;
+/// Wraps texts in a style, or leaves them as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Paint(
+    /// Whether there is colour at all.
+    pub bool,
+);
+
+impl Paint {
+    /// The text in this style where there is colour.
+    pub fn with(self, style: Style, text: &str) -> String {
+        match self.0 {
+            true => format!("{style}{text}{style:#}"),
+            false => text.to_owned(),
+        }
+    }
+}
 
 /// What is written to: a terminal with its width, or something without one.
 #[derive(Clone, Copy, Debug)]
@@ -30,21 +46,20 @@ impl Screen {
     pub fn rest(self, text: &str, used: usize) -> String {
         let text = one_line(text);
         match self.columns {
-            // A few letters say nothing; then the line had better wrap.
-            Some(columns) if columns >= used + 8 => cut(&text, columns - used),
-            _ => text,
+            // A few letters say nothing.
+            Some(columns) if columns < used + 8 => String::new(),
+            Some(columns) => cut(&text, columns - used),
+            None => text,
         }
     }
 
     /// The text in lines that fit, all but the first after `indent` spaces;
     /// the first has `used` columns before it.
     pub fn wrapped(self, text: &str, used: usize, indent: usize) -> String {
-        let Some(columns) = self.columns else {
-            return text.to_owned();
-        };
-        let width = columns.saturating_sub(indent).max(20);
-        let lines = wrap_after(text, used.saturating_sub(indent), width);
-        lines.join(&format!("\n{}", " ".repeat(indent)))
+        match self.columns {
+            Some(columns) => folded(text, used, &" ".repeat(indent), columns),
+            None => text.to_owned(),
+        }
     }
 }
 
@@ -103,34 +118,101 @@ pub fn last(text: &str, width: usize) -> String {
     text[start..].to_owned()
 }
 
-/// The text in lines of at most `width` columns, broken at spaces and between
-/// wide characters. A longer word has a line of its own, whole: names and paths
-/// are there to be copied.
-pub fn wrap(text: &str, width: usize) -> Vec<String> {
-    wrap_after(text, 0, width)
+/// A line, with its end, in lines of at most `width` columns. It is broken at
+/// single spaces only, so that what stands in columns stays there; what follows
+/// begins under the line's own text: after the spaces and the mark (`|`, `1.`, a
+/// verb of a report) at its start, or two columns further in where there is none. Words are
+/// not broken, and escape sequences take no room.
+pub fn fold(line: &str, width: usize) -> String {
+    if visible_columns(line.trim_end()) <= width {
+        return line.to_owned();
+    }
+    let text = line.trim_end_matches('\n');
+    let end = &line[text.len()..];
+    folded(text, 0, &hanging(text), width) + end
 }
 
-fn wrap_after(text: &str, used: usize, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
+fn folded(text: &str, used: usize, indent: &str, width: usize) -> String {
+    let margin = columns(indent);
+    let mut out = String::with_capacity(text.len());
     let mut filled = used;
-    for (space, piece) in pieces(text) {
-        let wide = columns(piece);
-        let gap = usize::from(space && filled > 0);
-        if filled > 0 && filled + gap + wide > width {
-            lines.push(String::new());
-            filled = 0;
-        } else if gap == 1 {
-            if let Some(line) = lines.last_mut() {
-                line.push(' ');
-            }
-            filled += 1;
+    for word in words(text, width.saturating_sub(margin)) {
+        let wide = visible_columns(word);
+        let is_first = out.trim_start().is_empty();
+        if filled + wide > width && filled > margin && !is_first {
+            let word = word.trim_start_matches(' ');
+            out.push('\n');
+            out.push_str(indent);
+            out.push_str(word);
+            filled = margin + visible_columns(word);
+        } else {
+            out.push_str(word);
+            filled += wide;
         }
-        if let Some(line) = lines.last_mut() {
-            line.push_str(piece);
-        }
-        filled += wide;
     }
-    lines
+    out
+}
+
+/// Where the verbs of reports end, which stand to the right.
+const VERBS: usize = 9;
+
+/// What stands before the second and later parts of a folded line.
+fn hanging(line: &str) -> String {
+    let text = line.trim_start();
+    let indent = &line[..line.len() - text.len()];
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    if text.starts_with("| ") {
+        format!("{indent}| ")
+    } else if digits > 0 && text[digits..].starts_with(". ") {
+        format!("{indent}{}", " ".repeat(digits + 2))
+    } else if indent.len() + word_length(text) == VERBS {
+        " ".repeat(VERBS + 1)
+    } else {
+        format!("{indent}  ")
+    }
+}
+
+fn word_length(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_alphabetic).count()
+}
+
+/// The words of a line, each with the spaces before it; those of wide characters
+/// that are longer than `room` in their pieces.
+fn words(line: &str, room: usize) -> impl Iterator<Item = &str> {
+    let mut rest = line;
+    let words = std::iter::from_fn(move || {
+        let start = rest.len() - rest.trim_start_matches(' ').len();
+        let end = rest[start..]
+            .find(' ')
+            .map_or(rest.len(), |end| start + end);
+        let (word, others) = rest.split_at(end);
+        rest = others;
+        (!word.is_empty()).then_some(word)
+    });
+    words.flat_map(move |word| match columns(word) > room {
+        false => vec![word],
+        true => {
+            let text = word.trim_start_matches(' ');
+            let spaces = word.len() - text.len();
+            let mut start = 0;
+            let mut end = spaces;
+            let mut parts = Vec::new();
+            for (_, piece) in pieces(text) {
+                end += piece.len();
+                parts.push(&word[start..end]);
+                start = end;
+            }
+            parts
+        }
+    })
+}
+
+/// How many columns a text takes without its escape sequences of colour.
+fn visible_columns(text: &str) -> usize {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().map_or(0, columns);
+    let after = parts.map(|part| part.split_once('m').map_or(0, |(_, rest)| columns(rest)));
+    first + after.sum::<usize>()
 }
 
 /// What a line is broken between: words, and within a word each wide character.
@@ -209,11 +291,36 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_broken_at_spaces_and_between_wide_characters() {
-        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
-        assert_eq!(wrap("日本語の題、名", 7), ["日本語", "の題、", "名"]);
+    fn lines_are_broken_at_spaces_and_long_ones_between_wide_characters() {
+        let screen = Screen {
+            columns: Some(8),
+            ..Screen::PLAIN
+        };
+        assert_eq!(screen.wrapped("one  two three", 0, 1), "one  two\n three");
+        assert_eq!(
+            screen.wrapped("日本語の題、名", 1, 1),
+            "日本語\n の題、\n 名"
+        );
         let word = "a-name-that-is-longer";
-        assert_eq!(wrap(&format!("a {word} b"), 8), ["a", word, "b"]);
+        assert_eq!(
+            screen.wrapped(&format!("a {word} b"), 0, 0),
+            format!("a\n{word}\nb")
+        );
+    }
+
+    #[test]
+    fn a_folded_line_keeps_its_columns_and_its_colours() {
+        assert_eq!(fold("a b\n", 3), "a b\n");
+        assert_eq!(fold("ab  cd ef gh\n", 8), "ab  cd\n  ef gh\n");
+        assert_eq!(fold("  | one two three", 11), "  | one two\n  | three");
+        assert_eq!(fold(" 12. one two three", 12), " 12. one two\n     three");
+        assert_eq!(
+            fold("   Failed one two", 14),
+            "   Failed one\n          two"
+        );
+        let red = "\u{1b}[31mone\u{1b}[0m two three";
+        assert_eq!(fold(red, 7), red.replace(" three", "\n  three"));
+        assert_eq!(fold("a-long-word-alone", 5), "a-long-word-alone");
     }
 
     #[test]
@@ -225,7 +332,7 @@ mod tests {
             columns: Some(40),
             ..Screen::PLAIN
         };
-        assert_eq!(columns(&screen.rest(&long, 10)), 29);
+        assert_eq!(columns(&screen.rest(&long, 10)), 30);
         let wrapped = screen.wrapped(&long, 10, 4);
         assert!(
             wrapped

@@ -12,6 +12,7 @@ use anstyle::{AnsiColor, Style};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use crate::columns::Paint;
 use crate::columns::{columns, cut as first_columns, last as last_columns};
 
 /// How bad a finding is.
@@ -158,6 +159,16 @@ impl Default for Look {
     }
 }
 
+/// The style of the word for a severity.
+pub fn severity_style(severity: Severity) -> Style {
+    let colour = match severity {
+        Severity::Error => AnsiColor::Red,
+        Severity::Warning => AnsiColor::Yellow,
+        Severity::Note => AnsiColor::Cyan,
+    };
+    Style::new().bold().fg_color(Some(colour.into()))
+}
+
 /// Draws a finding as text of several lines, with a line feed at the end.
 ///
 /// ```text
@@ -171,13 +182,13 @@ impl Default for Look {
 /// ```
 pub fn render(finding: &Diagnostic, look: Look) -> String {
     let paint = Paint(look.colour);
-    let (word, colour) = match finding.severity {
-        Severity::Error => ("error", AnsiColor::Red),
-        Severity::Warning => ("warning", AnsiColor::Yellow),
-        Severity::Note => ("note", AnsiColor::Cyan),
+    let word = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
     };
-    let strong = Style::new().bold().fg_color(Some(colour.into()));
-    let edge = Style::new().fg_color(Some(AnsiColor::Blue.into()));
+    let strong = severity_style(finding.severity);
+    let edge = Style::new().bold().fg_color(Some(AnsiColor::Blue.into()));
     let bold = Style::new().bold();
 
     let mut out = String::new();
@@ -258,23 +269,6 @@ fn excerpt(place: &Place, width: usize) -> (String, (String, String)) {
 fn visible(text: &str) -> String {
     let text = text.replace('\t', "    ");
     text.replace(|c: char| c.is_control(), "\u{fffd}")
-}
-
-/// Wraps texts in a style, or leaves them as they are.
-#[derive(Clone, Copy, Debug)]
-pub struct Paint(
-    /// Whether there is colour at all.
-    pub bool,
-);
-
-impl Paint {
-    /// The text in this style where there is colour.
-    pub fn with(self, style: Style, text: &str) -> String {
-        match self.0 {
-            true => format!("{style}{text}{style:#}"),
-            false => text.to_owned(),
-        }
-    }
 }
 
 #[cfg(test)]

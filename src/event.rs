@@ -76,6 +76,15 @@ pub enum Event {
         /// What it printed.
         output: Vec<u8>,
     },
+    /// A result was found, and this is what was printed when it was made.
+    LogReplayed {
+        /// Which card.
+        card: Stem,
+        /// Such as `build` or `check 1`.
+        part: String,
+        /// The end of what it printed.
+        output: Vec<u8>,
+    },
     /// The run ended.
     RunFinished {
         /// The exit code.
@@ -127,6 +136,8 @@ pub enum How {
     Held,
     /// It is complete, and nothing is looked at.
     PassedOver,
+    /// Its action was executed twice, and the same came out.
+    Repeated,
 }
 
 /// What went wrong with a card.

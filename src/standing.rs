@@ -19,7 +19,7 @@ pub enum Standing {
     Complete,
     /// It is open, and can be worked on.
     Ready,
-    /// It is ready, and waits for a person, or for something to become true.
+    /// It is ready, and waits for something to become true.
     Waiting,
     /// It is ready, and can't go on here: it failed, or something is missing.
     Stuck,

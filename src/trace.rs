@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::digest::{Digest, Hasher};
+use crate::fail_point;
 use crate::runner::listing::Stamp;
 
 const MAGIC: &[u8; 8] = b"mikado\x01t";
@@ -74,9 +75,10 @@ impl Trace {
         Ok(digest)
     }
 
-    /// Writes the trace down, if there is anything new. Never fails: a trace
-    /// that could not be written is only slower.
-    pub fn save(&self) {
+    /// Writes the trace down, if there is anything new: in the folder `new`,
+    /// from where it is renamed. Never fails: a trace that could not be written
+    /// is only slower.
+    pub fn save(&self, new: &Path) {
         let Some(path) = &self.path else { return };
         let mut known = self.locked();
         if !known.changed {
@@ -85,9 +87,10 @@ impl Trace {
         known.changed = false;
         let bytes = encode(&known.files);
         drop(known);
-        let Some(folder) = path.parent() else { return };
-        if let Ok(mut file) = tempfile::NamedTempFile::new_in(folder)
+        if let Ok(mut file) = tempfile::NamedTempFile::new_in(new)
+            && fail_point::reach("trace.write").is_ok()
             && file.write_all(&bytes).is_ok()
+            && fail_point::reach("trace.name").is_ok()
         {
             // A trace that was not replaced is still a right one.
             drop(file.persist(path));

@@ -3,7 +3,12 @@
 /// `` `a`, `b` and `c` ``.
 pub fn list<T: AsRef<str>>(names: &[T]) -> String {
     let quoted: Vec<_> = names.iter().map(|n| format!("`{}`", n.as_ref())).collect();
-    match quoted.split_last() {
+    series(&quoted)
+}
+
+/// `a, b and c`.
+pub fn series(parts: &[String]) -> String {
+    match parts.split_last() {
         None => String::new(),
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} and {last}", rest.join(", ")),

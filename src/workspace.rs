@@ -4,17 +4,18 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::action::reason::{self, Reason};
 use crate::action::{Action, Machine};
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::engine::fault::Obstacle;
+use crate::engine::order::Order;
 use crate::engine::store_error;
 use crate::error::Error;
 use crate::plan::PlannedCard;
-use crate::process::FetchEnvironment;
+use crate::process::{FetchEnvironment, Kernel};
 use crate::project::Project;
 use crate::runner::client::UserEnvironment;
 use crate::runner::git::{GitSources, Reach};
@@ -28,6 +29,10 @@ use crate::runner::sources::{Override, SOURCES, Sources};
 use crate::runner::tools::{Declared, ToolError, ToolFault, ToolSpec};
 use crate::store::{Local, Store};
 use crate::trace::Trace;
+
+/// The variable that leaves isolation out, to find out whether a fault is its:
+/// `landlock` or `namespaces` for that alone, or `none`.
+const ISOLATION: &str = "MIKADO_ISOLATION";
 
 /// What the command line says about the world.
 #[derive(Clone, Debug, Default)]
@@ -67,8 +72,8 @@ pub struct Workspace {
     pub commit: Option<String>,
     /// The machine's name.
     pub host_name: String,
-    /// Whether the kernel can isolate.
-    pub kernel_isolates: bool,
+    kernel: OnceLock<Kernel>,
+    isolation: Option<String>,
     sources: Sources,
     git: GitSources,
     reach: Reach,
@@ -77,6 +82,8 @@ pub struct Workspace {
     lock: ToolLock,
     hosts: HostTools,
     tools_from_path: bool,
+    /// Whether tools of the machine are taken for what is asked of them.
+    assumes_tools: bool,
     all_tools: Vec<(String, String, ToolSpec)>,
 }
 
@@ -125,12 +132,24 @@ impl Workspace {
             (false, false) => Reach::Network,
         };
         let host_name = rustix::system::uname();
+        let isolation = user
+            .value(ISOLATION)
+            .map(|word| word.to_string_lossy().into_owned());
+        if let Some(word) = isolation.as_deref()
+            && Kernel::default().limited(word).is_none()
+        {
+            return Err(Error::usage(
+                format!("`{word}` in {ISOLATION} is no way to isolate"),
+                "expected `landlock`, `namespaces` or `none`",
+            ));
+        }
         Ok(Workspace {
             trace: Trace::open(&local.folder().join("trace")),
             lister: Lister::new(hidden),
             script_lister: Lister::default(),
             machine: this_machine(),
-            kernel_isolates: crate::process::Kernel::landlock().landlock > 0,
+            kernel: OnceLock::new(),
+            isolation,
             host_name: host_name.nodename().to_string_lossy().into_owned(),
             store: Arc::new(store),
             local,
@@ -145,8 +164,33 @@ impl Workspace {
             lock,
             hosts,
             tools_from_path: setting.tools_from_path,
+            assumes_tools: false,
             all_tools,
         })
+    }
+
+    /// What the kernel can do to confine an execution, as far as
+    /// `MIKADO_ISOLATION` lets it: asked once, at the first call.
+    pub fn kernel(&self) -> Kernel {
+        *self.kernel.get_or_init(|| {
+            // Without the process that tries, Landlock is still known.
+            let kernel = Kernel::probe().unwrap_or_else(|_| Kernel::landlock());
+            let limited = self.isolation.as_deref().map(|word| kernel.limited(word));
+            limited.flatten().unwrap_or(kernel)
+        })
+    }
+
+    /// Whether the user wants less isolation than there is.
+    pub fn isolation_is_limited(&self) -> bool {
+        self.isolation.is_some()
+    }
+
+    /// The same, in which every tool of the machine is what is asked of it:
+    /// good for comparing two descriptions, and for nothing else.
+    #[must_use]
+    pub(crate) fn assuming_tools(mut self) -> Workspace {
+        self.assumes_tools = true;
+        self
     }
 
     /// The folder of a named source.
@@ -172,6 +216,12 @@ impl Workspace {
     /// The names of all sources.
     pub fn source_names(&self) -> Vec<String> {
         self.sources.names().map(str::to_owned).collect()
+    }
+
+    /// The sources that were read so far, and where they are.
+    pub(crate) fn source_folders(&self) -> BTreeMap<String, PathBuf> {
+        let resolved = self.resolved.lock();
+        resolved.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The sources that were read so far, and what they are.
@@ -207,6 +257,9 @@ impl Workspace {
 
     /// A tool of the machine.
     pub(crate) fn host_tool(&self, declared: &Declared<'_>) -> Result<HostTool, ToolError> {
+        if self.assumes_tools {
+            return Ok(HostTool::assumed(declared));
+        }
         self.hosts.find(declared)
     }
 
@@ -237,20 +290,31 @@ impl Workspace {
         Ok(())
     }
 
-    /// Why `action` is not the one of the card `stem` that succeeded last.
-    pub(crate) fn reasons(&self, stem: &Stem, action: &Action) -> Vec<Reason> {
+    /// Why the action of `order` is not the one of the card `stem` that succeeded last.
+    pub(crate) fn reasons(&self, stem: &Stem, order: &Order) -> Vec<Reason> {
+        let action = &order.action;
         let history = self.local.history(stem.as_str());
         let Some(last) = history.success().and_then(|run| run.action) else {
             return vec![Reason::NeverSucceeded];
         };
         if last == action.key {
-            return vec![Reason::Forgotten];
+            return vec![self.local_reason(order).unwrap_or(Reason::Forgotten)];
         }
         self.differences(&last, action)
     }
 
-    /// Why the fetch `name` of `stem` has to be done, as `action`.
-    pub(crate) fn reasons_to_fetch(&self, stem: &Stem, name: &str, action: &Action) -> Vec<Reason> {
+    /// That there is a result, which was made with more opened up.
+    fn local_reason(&self, order: &Order) -> Option<Reason> {
+        // What can't be read explains nothing.
+        let recorded = self.store.recorded(&order.action.key).ok().flatten()?;
+        let by = recorded.provenance.local?;
+        let is_taken = order.stays_local(self).is_some();
+        (!is_taken).then_some(Reason::OpenedUp { by })
+    }
+
+    /// Why the fetch `name` of `stem` has to be done, as `order` says.
+    pub(crate) fn reasons_to_fetch(&self, stem: &Stem, name: &str, order: &Order) -> Vec<Reason> {
+        let action = &order.action;
         let history = self.local.history(stem.as_str());
         let Some(success) = history.success() else {
             return vec![Reason::NeverSucceeded];

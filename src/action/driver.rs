@@ -20,7 +20,7 @@ pub const STEP: &str = ".mikado/step";
 const BEGIN: &str = "# the driver of a mikado action\nset -euf\n";
 
 /// Exports what steps see, from the root of an action; globbing is off.
-pub const EXPORTS: &str = r#"root=$PWD
+const EXPORTS: &str = r#"root=$PWD
 path=
 IFS=:
 for folder in $PATH; do
@@ -56,9 +56,23 @@ step() {
 }
 "#;
 
+const OWN_HOME: &str = r#"HOME="$root/home""#;
+const USER_HOME: &str = r#"HOME="${HOME:-$root/home}""#;
+
+/// What exports to bash all that steps see, from the root of an action; globbing
+/// must be off. With `user_home`, HOME is the one that it is started with.
+pub fn exports(user_home: bool) -> String {
+    match user_home {
+        true => EXPORTS.replacen(OWN_HOME, USER_HOME, 1),
+        false => EXPORTS.to_owned(),
+    }
+}
+
 /// The script for `steps`.
-pub fn text(steps: &[Step]) -> String {
-    let mut text = [BEGIN, EXPORTS, STEPS].concat();
+/// With `user_home`, HOME is the one that it is started with, if there is one.
+pub fn text(steps: &[Step], user_home: bool) -> String {
+    let exports = exports(user_home);
+    let mut text = [BEGIN, &exports, STEPS].concat();
     for (index, step) in steps.iter().enumerate() {
         text.push_str(&format!("step {}", index + 1));
         for word in step.language.argv() {
@@ -93,6 +107,13 @@ mod tests {
             run: "true".into(),
             ..Step::default()
         };
-        assert_eq!(text(&[step("a")]), text(&[step("b")]));
+        assert_eq!(text(&[step("a")], false), text(&[step("b")], false));
+    }
+
+    #[test]
+    fn the_home_folder_is_the_users_only_where_it_is_asked_for() {
+        assert_eq!(EXPORTS.matches(OWN_HOME).count(), 1);
+        assert!(!text(&[], false).contains(USER_HOME));
+        assert!(text(&[], true).contains(USER_HOME));
     }
 }

@@ -58,6 +58,8 @@ pub struct Description {
     pub path: Vec<String>,
     /// Whether the root must lie at one path.
     pub fixed_root: bool,
+    /// Whether HOME is the user's own.
+    pub user_home: bool,
     /// The inputs.
     pub root: InputRoot,
 }
@@ -83,7 +85,7 @@ impl Action {
     /// Where two inputs are laid at one path.
     pub fn new(description: Description, machine: &Machine) -> Result<Action, Twice> {
         let mut root = description.root;
-        let driver = driver::text(&description.steps).into_bytes();
+        let driver = driver::text(&description.steps, description.user_home).into_bytes();
         let driver_digest = Digest::of(&driver);
         root.insert(driver::PATH, Node::generated(driver.clone(), false))?;
         root.insert("work", Node::Folder)?;

@@ -17,6 +17,11 @@ pub enum Reason {
     NeverSucceeded,
     /// The last success is no longer in the store.
     Forgotten,
+    /// The last success was made with more opened up than is now.
+    OpenedUp {
+        /// What was.
+        by: String,
+    },
     /// `--force` was given.
     Forced,
     /// The steps' scripts differ.
@@ -120,6 +125,7 @@ impl std::fmt::Display for Reason {
         match self {
             Reason::NeverSucceeded => write!(f, "never run"),
             Reason::Forgotten => write!(f, "its last result is not in the store"),
+            Reason::OpenedUp { by } => write!(f, "its last result was made with {by}"),
             Reason::Forced => write!(f, "forced"),
             Reason::Steps => write!(f, "steps changed"),
             Reason::Parameter { name, from, to } => {

@@ -9,6 +9,7 @@ mod card;
 mod fault;
 mod graph;
 mod leaf;
+mod machine;
 mod run;
 mod why;
 
@@ -19,6 +20,7 @@ pub use card::{CardList, CardObject, Coded, FindingList, FindingObject, LastRun}
 pub use fault::Fault;
 pub use graph::{GraphCard, GraphObject, RequiredBy, UsedBy};
 pub use leaf::{BlockedCard, Blockers, Commands, Hold, Leaf, Next, NextCard};
+pub use machine::{AuditObject, Diagnosis, Health, HealthFinding, UndeclaredObject};
 pub use run::{Ended, RunEvent, RunLine};
 pub use why::{ArtifactObject, Freshness, MadeBy, PlanList, PlannedObject, Reasons, Shown};
 

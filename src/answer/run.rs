@@ -84,6 +84,13 @@ pub enum RunEvent {
         /// What it printed; bytes that are not UTF-8 are replaced.
         output: String,
     },
+    /// A result was found; this was printed when it was made (with `--replay`).
+    LogReplayed {
+        /// Such as `build` or `check 1`.
+        part: String,
+        /// The end of what was printed; bytes that are not UTF-8 are replaced.
+        output: String,
+    },
     /// The run ended.
     RunFinished {
         /// The exit code.
@@ -212,6 +219,13 @@ fn line(event: &Event) -> (Option<&Stem>, RunEvent) {
                 output: String::from_utf8_lossy(output).into_owned(),
             },
         ),
+        Event::LogReplayed { card, part, output } => (
+            Some(card),
+            RunEvent::LogReplayed {
+                part: part.clone(),
+                output: String::from_utf8_lossy(output).into_owned(),
+            },
+        ),
         Event::RunFinished { exit, took } => (
             None,
             RunEvent::RunFinished {
@@ -239,6 +253,7 @@ impl From<&Outcome> for Ended {
                     How::Ran => "ran",
                     How::Held => "held",
                     How::PassedOver => "passedOver",
+                    How::Repeated => "repeated",
                 },
                 artifact: *artifact,
                 took: took.as_millis() as u64,

@@ -67,6 +67,8 @@ pub struct MadeBy {
     pub at: String,
     /// How long it took, in milliseconds.
     pub took: u64,
+    /// Why it stays on this machine; null where it need not.
+    pub local: Option<String>,
 }
 
 /// Whether a build's last artifact is today's.

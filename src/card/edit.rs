@@ -4,10 +4,12 @@
 //! temporary file beside the card and renamed over it; a card that somebody
 //! changed meanwhile is left alone. Doing it twice changes nothing.
 
-use std::fs;
-use std::io::Write;
+use std::fs::{self, TryLockError};
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::Path;
+
+use tempfile::NamedTempFile;
 
 use super::splice::{
     end_of_content, end_of_value, ending_before, front_end, key_and_value, line_around, replaced,
@@ -15,6 +17,7 @@ use super::splice::{
 };
 use super::{Card, PlanState, Source, Text, proof};
 use crate::error::Error;
+use crate::fail_point;
 
 const STATUS: &str = "status";
 
@@ -228,10 +231,8 @@ pub fn write(root: &Path, source: &Source, bytes: &[u8]) -> Result<(), Error> {
     let path = shown.canonicalize().map_err(Error::disk("find", &shown))?;
     let folder = path.parent().unwrap_or(root);
     let metadata = path.metadata().map_err(Error::disk("read", &path))?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".mikado-")
-        .tempfile_in(folder)
-        .map_err(Error::disk("write in", folder))?;
+    let mut file = new_file(folder).map_err(Error::disk("write in", folder))?;
+    fail_point::reach("card.write").map_err(Error::disk("write", &path))?;
     file.write_all(bytes).map_err(Error::disk("write", &path))?;
     // Who may not give a file away keeps it, as any editor would.
     let (user, group) = (metadata.uid(), metadata.gid());
@@ -249,11 +250,49 @@ pub fn write(root: &Path, source: &Source, bytes: &[u8]) -> Result<(), Error> {
             path: source.path().display().to_string(),
         }));
     }
+    fail_point::reach("card.replace").map_err(Error::disk("replace", &path))?;
     file.persist(&path)
         .map_err(|error| Error::disk("replace", &path)(error.error))?;
     // The new name is durable with its folder.
     let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(Error::disk("write to", folder))
+}
+
+/// What the names of files begin with that are to be renamed over a card.
+const PREFIX: &str = ".mikado-new-";
+
+/// A new file in `folder`, which is locked as long as its maker lives. What dead
+/// ones left there is deleted.
+fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
+    sweep(folder);
+    loop {
+        let file = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .tempfile_in(folder)?;
+        match file.as_file().try_lock() {
+            Err(TryLockError::WouldBlock) => {}
+            // Where nothing can be locked, nothing is swept.
+            Err(TryLockError::Error(_)) => return Ok(file),
+            // It may have been swept before it was locked.
+            Ok(()) if file.path().exists() => return Ok(file),
+            Ok(()) => {}
+        }
+    }
+}
+
+/// Deletes what killed processes left in `folder`; what can't be deleted harms
+/// nobody.
+fn sweep(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    for entry in entries.filter_map(Result::ok) {
+        let is_new = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        if is_new
+            && let Ok(file) = fs::File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
 }
 
 fn refusal(refusal: Refusal) -> Error {

@@ -11,7 +11,7 @@ pub mod discover;
 pub mod edit;
 pub mod find;
 mod front_matter;
-mod markdown;
+pub(crate) mod markdown;
 mod parse;
 pub mod prerequisites;
 mod proof;

@@ -8,8 +8,9 @@ use crate::answer::{BlockedCard, Blockers, Hold, Leaf, SCHEMA_VERSION};
 use crate::card::Stem;
 use crate::chain::State;
 use crate::cli::{Context, Format};
+use crate::columns::{Screen, columns};
 use crate::error::{Error, Exit};
-use crate::words::{list, shell_word};
+use crate::words::{series, shell_word};
 
 use super::list::ListArgs;
 use super::selection::{Selection, SelectionArgs};
@@ -97,10 +98,10 @@ pub fn blocked(args: BlockedArgs, context: &Context) -> Result<Exit, Error> {
             .map(|stem| view.blocked(stem))
             .collect(),
     };
-    let out = &mut io::stdout().lock();
+    let out = &mut context.out(args.format);
     let written = match args.format {
         Format::Json => write_json(out, &answer),
-        Format::Text => text(out, &answer, asked.as_ref(), &view),
+        Format::Text => text(out, &answer, asked.as_ref(), &view, context.screen()),
     };
     written.map_err(Error::disk("write to", "standard output"))?;
     Ok(Exit::Done)
@@ -135,13 +136,22 @@ fn text(
     answer: &Blockers,
     asked: Option<&Stem>,
     view: &View<'_>,
+    screen: Screen,
 ) -> io::Result<()> {
     for leaf in &answer.leaves {
-        writeln!(out, "{:<8} {}  {}", leaf.hold.word(), leaf.stem, leaf.title)?;
+        let word = format!("{:<8}", leaf.hold.word());
+        let word = screen.paint.with(view.standing(&leaf.stem).style(), &word);
+        let title = screen.rest(&leaf.title, 11 + columns(leaf.stem.as_str()));
+        writeln!(
+            out,
+            "{}",
+            format!("{word} {}  {title}", leaf.stem).trim_end()
+        )?;
         leaf_lines(out, leaf)?;
     }
     for card in &answer.blocked {
-        writeln!(out, "blocked  {}  by {}", card.stem, held_by(card))?;
+        let line = format!("{}  by {}", card.stem, held_by(card));
+        writeln!(out, "blocked  {}", screen.wrapped(&line, 9, 11))?;
     }
     match asked.map(|stem| (stem, view.state(stem))) {
         Some((stem, State::Complete)) => writeln!(out, "{stem} is complete"),
@@ -157,9 +167,9 @@ fn text(
 
 /// The leaves that block a card, and what else does.
 pub(crate) fn held_by(card: &BlockedCard) -> String {
-    let mut held: Vec<String> = card.leaves.iter().map(Stem::to_string).collect();
-    held.extend(card.faults.iter().cloned());
-    list(&held)
+    let leaves = card.leaves.iter().map(|stem| format!("`{stem}`"));
+    let held: Vec<String> = leaves.chain(card.faults.iter().cloned()).collect();
+    series(&held)
 }
 
 /// Why a leaf is not done, and what to do about it.

@@ -1,10 +1,10 @@
 //! `mikado explain`.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use clap::Args;
 
-use crate::cli::Context;
+use crate::cli::{Context, Format};
 use crate::error::{Error, Exit};
 use crate::words;
 
@@ -17,7 +17,7 @@ pub struct ExplainArgs {
 }
 
 /// For each code what it means, an example, and the mend.
-pub(crate) const CODES: [(&str, &str, &str, &str); 39] = [
+pub(crate) const CODES: [(&str, &str, &str, &str); 40] = [
     (
         "ambiguous-prerequisite",
         "An entry of `requires` is an alias that several cards have, so it names none of them.",
@@ -145,6 +145,12 @@ pub(crate) const CODES: [(&str, &str, &str, &str); 39] = [
         "Write a text, or a list of texts, as the key takes.",
     ),
     (
+        "opened-up",
+        "A build's runner opens its steps and checks up: to the network, the home folder, a socket, a variable that is not keyed, or everything. What they read there is in no key, so the result stays on this machine.",
+        "network: true",
+        "Nothing has to be done. A `fetch`, an input or `key-env` keeps the result sharable.",
+    ),
+    (
         "parameter",
         "A parameter is missing, not declared, or names another one wrongly.",
         "with: { pakcage: x }",
@@ -259,7 +265,7 @@ pub(crate) const CODES: [(&str, &str, &str, &str); 39] = [
 /// # Errors
 ///
 /// Where there is no such code, or the output can't be written.
-pub fn run(args: ExplainArgs, _: &Context) -> Result<Exit, Error> {
+pub fn run(args: ExplainArgs, context: &Context) -> Result<Exit, Error> {
     let text = match args.code {
         None => CODES
             .iter()
@@ -281,7 +287,7 @@ pub fn run(args: ExplainArgs, _: &Context) -> Result<Exit, Error> {
             format!("{code}\n\n{meaning}\n\n{}\n\n{mend}\n", example.join("\n"))
         }
     };
-    let written = io::stdout().write_all(text.as_bytes());
+    let written = context.out(Format::Text).write_all(text.as_bytes());
     written.map_err(Error::disk("write to", "standard output"))?;
     Ok(Exit::Done)
 }

@@ -135,6 +135,7 @@ impl Freshness {
                 commit: result.provenance.commit,
                 at: answer::time(result.provenance.started_ms),
                 took: result.provenance.took_ms,
+                local: result.provenance.local,
             }),
         }))
     }

@@ -1,17 +1,16 @@
 //! `mikado graph`.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::Write;
 
 use clap::{Args, ValueEnum};
 
 use crate::card::Stem;
 use crate::chain::State;
-use crate::cli::Context;
+use crate::cli::{Context, Format};
 use crate::columns::one_line;
 use crate::error::{Error, Exit};
 use crate::graph::{Drawn, Graph, Way, dot, mermaid, svg, text};
-use crate::standing::Standing;
 
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
@@ -23,11 +22,6 @@ use super::write_json;
 /// requires it; dashed ones are of `uses` alone. Links in pictures are relative
 /// to the root of the project.
 #[derive(Clone, Debug, Default, Args)]
-#[command(after_help = "\
-Examples:
-  mikado graph --open                        what is left to do, in layers
-  mikado graph --format svg > chain.svg      a picture
-  mikado graph --goal CARD --format mermaid  for a page on GitHub or Forgejo")]
 pub struct GraphArgs {
     /// The chain of this card alone
     #[arg(long, value_name = "CARD")]
@@ -67,7 +61,11 @@ pub enum GraphFormat {
 pub fn run(args: GraphArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&SelectionArgs::default(), context)?;
     let graph = graph(&args, &selection)?;
-    let out = &mut io::stdout().lock();
+    let format = match args.format {
+        GraphFormat::Text => Format::Text,
+        _ => Format::Json,
+    };
+    let out = &mut context.out(format);
     let mut write = |drawing: String| out.write_all(drawing.as_bytes());
     let written = match args.format {
         GraphFormat::Text => write(text::draw(&graph, context.screen())),
@@ -108,14 +106,12 @@ fn graph(args: &GraphArgs, selection: &Selection) -> Result<Graph, Error> {
         let mut uses = chain.uses(&stem);
         uses.retain(|stem| stems.contains(stem));
         let files = selection.deck.files(stem.as_str());
-        let state = chain.state(&stem);
-        let (stuck, waits) = (view.stuck(&stem).is_some(), view.waits(&stem).is_some());
         let card = Drawn {
             title: view.title(&stem),
             path: files.first().map(|card| card.path().to_owned()),
-            standing: Standing::new(state, stuck, waits),
+            standing: view.standing(&stem),
             goal: view.is_goal(&stem),
-            state,
+            state: chain.state(&stem),
             stem,
         };
         (card, requires, uses)

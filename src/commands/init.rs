@@ -1,11 +1,11 @@
 //! `mikado init`.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::Context;
+use crate::cli::{Context, Format};
 use crate::error::{Error, Exit};
 use crate::project::CONFIG;
 
@@ -70,9 +70,13 @@ pub fn run(_: InitArgs, context: &Context) -> Result<Exit, Error> {
         let shown = path.strip_prefix(here).unwrap_or(&path).display();
         lines.push(format!("{shown}: a first card"));
     }
-    lines.push("next: mikado list".into());
+    lines.push(
+        "next: `mikado list` shows the cards, `mikado why CARD` what holds one up, `mikado next` what can be done now"
+            .into(),
+    );
     let text = lines.join("\n");
-    writeln!(io::stdout(), "{text}").map_err(Error::disk("write to", "standard output"))?;
+    writeln!(context.out(Format::Text), "{text}")
+        .map_err(Error::disk("write to", "standard output"))?;
     Ok(Exit::Done)
 }
 

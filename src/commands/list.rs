@@ -8,6 +8,7 @@ use crate::answer::{CardList, CardObject};
 use crate::card::{Card, PlanState};
 use crate::chain::State;
 use crate::cli::{Context, Format};
+use crate::columns::{Screen, columns, padded};
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Exit};
 use crate::runner::definition::Kind;
@@ -69,13 +70,13 @@ pub fn run(args: ListArgs, context: &Context) -> Result<Exit, Error> {
         .filter(|card| args.shows(card, selection.chain.state(&card.stem)))
         .collect();
     let findings = view.findings();
-    let out = &mut io::stdout().lock();
+    let out = &mut context.out(args.format);
     let written = match args.format {
         Format::Json => {
             let cards: Vec<CardObject> = chosen.iter().map(|card| view.card_object(card)).collect();
             write_json(out, &CardList::new(cards, &findings))
         }
-        Format::Text => table(out, &view, &chosen, &findings),
+        Format::Text => table(out, &view, &chosen, &findings, context.screen()),
     };
     written.map_err(Error::disk("write to", "standard output"))?;
     Ok(Exit::Done)
@@ -103,20 +104,26 @@ fn table(
     view: &View<'_>,
     cards: &[&Card],
     findings: &[Diagnostic],
+    screen: Screen,
 ) -> io::Result<()> {
-    let widths = cards.iter().map(|card| card.stem.as_str().chars().count());
-    let width = widths.max().unwrap_or(0).min(44);
+    let widths = cards.iter().map(|card| columns(card.stem.as_str()));
+    let most = screen
+        .columns
+        .map_or(44, |columns| (columns * 2 / 5).min(44));
+    let width = widths.max().unwrap_or(0).min(most);
     for card in cards {
         let kind = match card.page {
             true => "",
             false => view.kind_of(&card.stem).map_or("", Kind::word),
         };
-        let (word, stem) = (view.word(card), card.stem.as_str());
+        let word = format!("{:<10}", view.word(card));
+        let word = screen.paint.with(view.style(&card.stem), &word);
+        let stem = padded(card.stem.as_str(), width);
         let remark = remark(view, card);
-        let line = format!(
-            "{word:<10} {kind:<7} {stem:<width$}  {}{remark}",
-            card.title()
-        );
+        // What is odd is more than a title: it stays whole, on a further line if need be.
+        let used = 21 + columns(&stem) + columns(&remark);
+        let title = screen.rest(&card.title(), used);
+        let line = format!("{word} {kind:<7} {stem}  {title}{remark}");
         writeln!(out, "{}", line.trim_end())?;
     }
     if cards.is_empty() {

@@ -8,6 +8,8 @@ use clap::{Args, CommandFactory};
 use crate::cli::{Cli, Context};
 use crate::error::{Error, Exit};
 
+use super::help::with_examples;
+
 /// Print the manual page, or write all pages to a folder
 #[derive(Clone, Debug, Args)]
 pub struct ManArgs {
@@ -22,7 +24,7 @@ pub struct ManArgs {
 ///
 /// Where the pages can't be written.
 pub fn run(args: ManArgs, context: &Context) -> Result<Exit, Error> {
-    let command = Cli::command();
+    let command = with_examples(Cli::command());
     if let Some(folder) = args.output {
         let folder = context.here.join(folder);
         std::fs::create_dir_all(&folder).map_err(Error::disk("make", &folder))?;

@@ -1,14 +1,20 @@
 //! The commands, one a file: its arguments, whose doc comments are its help,
 //! and what it does.
 
+pub mod affected;
 pub mod artifact;
+pub mod audit;
 pub mod blocked;
 pub mod check;
+pub mod ci;
+pub mod ci_matrix;
 pub mod complete;
 pub mod completions;
+pub mod doctor;
 pub mod explain;
 pub(crate) mod freshness;
 pub mod graph;
+pub(crate) mod help;
 pub mod init;
 pub(crate) mod lack;
 pub mod list;
@@ -16,10 +22,12 @@ pub mod lock;
 pub mod log;
 pub mod man;
 pub mod next;
+pub(crate) mod old_tree;
 pub mod plan;
 pub(crate) mod reproduce;
 pub mod require;
 pub mod run;
+pub(crate) mod run_ci;
 pub mod runner;
 pub(crate) mod runner_faults;
 pub mod schema;
@@ -34,7 +42,10 @@ pub mod why;
 /// Prints one line, and is done.
 fn say(line: &str) -> Result<crate::error::Exit, crate::error::Error> {
     use std::io::Write;
-    let written = writeln!(std::io::stdout(), "{line}");
+    let out = std::io::stdout();
+    let columns = crate::cli::terminal_columns(std::io::stdout());
+    let mut out = crate::report::folded::Folded::new(out.lock(), columns);
+    let written = writeln!(out, "{line}");
     written.map_err(crate::error::Error::disk("write to", "standard output"))?;
     Ok(crate::error::Exit::Done)
 }

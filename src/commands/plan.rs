@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use anstyle::Style;
 use clap::Args;
 use serde::de::IgnoredAny;
 
@@ -10,6 +11,7 @@ use crate::action::reason::Reason;
 use crate::answer::{PlanList, PlannedObject, SCHEMA_VERSION};
 use crate::card::Stem;
 use crate::cli::{Context, Format};
+use crate::columns::Screen;
 use crate::digest::Digest;
 use crate::engine::describe::Describer;
 use crate::engine::fault::{NOT_ASKED, Obstacle};
@@ -17,6 +19,7 @@ use crate::engine::store_error;
 use crate::error::{Error, Exit};
 use crate::plan::PlannedCard;
 use crate::runner::definition::Kind;
+use crate::standing::Standing;
 use crate::workspace::Workspace;
 
 use super::selection::{Selection, SelectionArgs};
@@ -63,23 +66,31 @@ pub fn run(args: PlanArgs, context: &Context) -> Result<Exit, Error> {
         }
         rows.push((card, foreseen));
     }
-    workspace.trace.save();
-    let out = &mut io::stdout().lock();
+    workspace.trace.save(&workspace.local.new_folder());
+    let out = &mut context.out(args.format);
     let written = match args.format {
-        Format::Text => text(out, &rows),
+        Format::Text => text(out, &rows, context.screen()),
         Format::Json => as_json(out, &rows),
     };
     written.map_err(Error::disk("write to", "standard output"))?;
     Ok(Exit::Done)
 }
 
-fn text(out: &mut dyn Write, rows: &[(&PlannedCard, Foreseen)]) -> io::Result<()> {
+fn text(out: &mut dyn Write, rows: &[(&PlannedCard, Foreseen)], screen: Screen) -> io::Result<()> {
     for (card, foreseen) in rows {
         let why = match foreseen.why.is_empty() {
             true => String::new(),
             false => format!(" ({})", foreseen.why.join(", ")),
         };
-        writeln!(out, "{:>9} {}{why}", foreseen.verb, card.stem)?;
+        let style = match foreseen.verb {
+            "wait" => Standing::Waiting.style(),
+            "fail" => Standing::Stuck.style(),
+            "run" | "check" => Style::new().bold(),
+            _ => Style::new(),
+        };
+        let verb = screen.paint.with(style, &format!("{:>9}", foreseen.verb));
+        let line = screen.wrapped(&format!("{}{why}", card.stem), 10, 10);
+        writeln!(out, "{verb} {line}")?;
     }
     Ok(())
 }
@@ -175,17 +186,20 @@ fn build(
     let mut fetched = BTreeMap::new();
     for (name, fetch) in &card.work.definition.fetch {
         let order = describer.fetch(name, fetch)?;
+        let local = order.stays_local(workspace).is_some();
         match store.recorded(&order.action.key)? {
-            Some(result) => fetched.insert(name.clone(), result.artifact),
-            None => {
-                let reasons = workspace.reasons_to_fetch(&card.stem, name, &order.action);
+            Some(result) if result.suits(local) => fetched.insert(name.clone(), result.artifact),
+            _ => {
+                let reasons = workspace.reasons_to_fetch(&card.stem, name, &order);
                 let why = reasons.iter().map(ToString::to_string).collect();
                 return Ok(Foreseen { verb: "run", why });
             }
         };
     }
     let order = describer.build(&fetched)?;
-    if let Some(found) = store.lookup(&order.action.key)? {
+    let local = order.stays_local(workspace).is_some();
+    let found = store.lookup(&order.action.key)?;
+    if let Some(found) = found.filter(|found| found.suits(local)) {
         artifacts.insert(card.stem.clone(), found.artifact);
         for number in 0..card.work.definition.verify.len() {
             let check = describer.check(number, &found.artifact)?;
@@ -201,7 +215,7 @@ fn build(
             why: vec![],
         });
     }
-    let reasons = workspace.reasons(&card.stem, &order.action);
+    let reasons = workspace.reasons(&card.stem, &order);
     Ok(Foreseen {
         verb: "run",
         why: reasons.iter().map(ToString::to_string).collect(),

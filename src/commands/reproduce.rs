@@ -19,16 +19,17 @@ type Options = Vec<(&'static str, String)>;
 
 /// The command that runs the same again; `None` where there are no options, and
 /// the name of a failed card is enough.
-pub(crate) fn run_again(args: &SelectionArgs, global: &Global) -> Option<String> {
+pub(crate) fn run_again(args: &SelectionArgs, global: &Global, twice: bool) -> Option<String> {
     let mut options = of_place(args, global);
     options.extend(args.with.iter().map(|with| ("--with", with.clone())));
-    if options.is_empty() {
+    if options.is_empty() && !twice {
         return None;
     }
     let mut command = vec!["mikado run".to_owned()];
     command.extend(args.cards.iter().map(|card| shell_word(card)));
     command.extend(args.all.then(|| "--all".to_owned()));
     command.extend(args.only.then(|| "--only".to_owned()));
+    command.extend(twice.then(|| "--check-deterministic".to_owned()));
     command.extend(words(&options));
     Some(command.join(" "))
 }

@@ -2,22 +2,27 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
 
 use crate::card::{Card, PlanState, Source, Stem, edit};
-use crate::cli::{Context, Format};
+use crate::cli::{Context, Format, terminal_columns};
 use crate::engine::{Engine, Marked, Options, store_error};
 use crate::error::{Error, Exit};
 use crate::event::Event;
+use crate::plan::PlannedCard;
 use crate::process::GRACE;
-use crate::report::{JsonReport, PlainReport, ProgressReport, Report, Summary};
+use crate::report::folded::Folded;
+use crate::report::{GroupReport, JsonReport, PlainReport, ProgressReport, Report, Summary};
+use crate::runner::definition::Kind;
 use crate::store::Limits;
 use crate::workspace::Workspace;
 
 use super::reproduce;
+use super::run_ci;
 use super::selection::{Selection, SelectionArgs};
 
 /// Run a card with all that it requires
@@ -45,6 +50,17 @@ pub struct RunArgs {
     /// Use empty caches, such as that of the Go compiler
     #[arg(long)]
     pub no_caches: bool,
+    /// Execute the builds CARD twice, in two places and with empty caches, and
+    /// show the first difference; nothing of them is recorded
+    #[arg(
+        long,
+        requires = "CARD",
+        conflicts_with_all = ["all", "force"]
+    )]
+    pub check_deterministic: bool,
+    /// Print what was printed when a result that is found was made
+    #[arg(long)]
+    pub replay: bool,
     /// Say of each card that is executed every reason
     #[arg(long)]
     pub explain: bool,
@@ -54,6 +70,9 @@ pub struct RunArgs {
     /// How to print what happens
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
+    /// Write a report to FILE as JUnit's XML, for CI
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 /// Carries `run` out.
@@ -65,6 +84,13 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
     let began = Instant::now();
     let selection = Selection::read(&args.selection, context)?;
     let plan = selection.plan(&args.selection, context)?;
+    let is_no_build = |card: &&PlannedCard| card.asked && card.work.kind != Kind::Build;
+    if args.check_deterministic
+        && let Some(card) = plan.cards.iter().find(is_no_build)
+    {
+        let message = format!("`{}` is no build: it has no output to compare", card.stem);
+        return Err(Error::usage(message, "name builds alone"));
+    }
     let yes = args
         .yes
         .iter()
@@ -82,7 +108,10 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         yes,
         grace: GRACE,
         memory: memory(),
-        verify: false,
+        twice: args.check_deterministic,
+        replay: args.replay,
+        given: run_ci::given(&plan, &selection, &args.selection, context, &workspace)?,
+        ..Options::default()
     };
     if workspace.store.is_writable() {
         let registered = workspace.store.register(&workspace.local);
@@ -112,7 +141,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         took: began.elapsed(),
         marked,
         shown,
-        again: reproduce::run_again(&args.selection, &context.global),
+        again: reproduce::run_again(&args.selection, &context.global, args.check_deterministic),
         shells: reproduce::shells(
             &plan,
             &ran.outcomes,
@@ -126,6 +155,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
             .into_iter()
             .filter(|(name, _)| selection.is_overridden(name))
             .collect(),
+        rows: run_ci::rows(&plan, &ran.outcomes, &selection),
         ..Summary::default()
     };
     for (card, outcome) in plan.cards.iter().zip(&ran.outcomes) {
@@ -138,6 +168,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         summary.add(&card.stem, outcome, marks, blocks);
     }
     drop(report.finish(&summary));
+    run_ci::leave(&mut summary, args.junit.as_deref(), &selection, context)?;
     tidy(&workspace, &limits);
     Ok(ran.exit)
 }
@@ -193,15 +224,20 @@ fn tidy(workspace: &Workspace, limits: &Limits) {
 }
 
 fn report(args: &RunArgs, context: &Context) -> Box<dyn Report> {
-    let out = Box::new(io::stdout());
+    let columns = match args.format {
+        Format::Json => None,
+        Format::Text => terminal_columns(io::stdout()),
+    };
+    let out = Box::new(Folded::new(io::stdout(), columns));
     if args.format == Format::Json {
         return Box::new(JsonReport::new(out));
     }
     let live = io::stderr().is_terminal() && io::stdout().is_terminal() && !context.is_set("CI");
     let plain = PlainReport::new(out, context.paint(), !live, args.explain);
-    match live {
-        true => Box::new(ProgressReport::new(plain)),
-        false => Box::new(plain),
+    match run_ci::log(context) {
+        Some(log) => Box::new(GroupReport::new(plain, Box::new(io::stdout()), log)),
+        None if live => Box::new(ProgressReport::new(plain)),
+        None => Box::new(plain),
     }
 }
 

@@ -92,6 +92,9 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
                     written: Written::read(&project.root, &runners, card, work),
                 };
                 checker.shapes(&mut found);
+                if work.kind == Kind::Build {
+                    checker.openings(&mut found);
+                }
                 if let Some(sources) = &sources {
                     checker.sources(sources, &mut found);
                 }
@@ -247,6 +250,19 @@ impl Checker<'_> {
             let mut finding = self.error("cache", &["caches", cache], message);
             finding.severity = Severity::Warning;
             found.push(finding.help("take it away, or name a cache of Go, ccache, npm or pip"));
+        }
+    }
+
+    /// A note for each key that opens the steps of a build up.
+    fn openings(&self, found: &mut Vec<Diagnostic>) {
+        for opening in self.definition.opened_keys() {
+            let key = opening.split(':').next().unwrap_or_default();
+            let message = format!("`{opening}` opens the steps up; the result stays local");
+            let mut finding = self.error("opened-up", &[key], message);
+            finding.severity = Severity::Note;
+            found.push(finding.help(
+                "nothing has to be done; a `fetch`, an input or `key-env` would keep the result sharable",
+            ));
         }
     }
 

@@ -58,6 +58,9 @@ pub struct ShellArgs {
     pub tools: Option<ToolsFrom>,
 }
 
+/// Where a shell's set-up lies below the root of an action.
+const SET_UP: &str = ".mikado/shell";
+
 /// What the process is to become.
 struct Place {
     env: Vec<(OsString, OsString)>,
@@ -68,6 +71,8 @@ struct Place {
     set_up: String,
     /// Where that is written.
     set_up_at: PathBuf,
+    /// The same as the shell sees it.
+    set_up_seen: PathBuf,
     /// What it is, for the user.
     told: String,
 }
@@ -173,14 +178,15 @@ fn of_scene(workspace: &Workspace, stem: &Stem, scene: Scene) -> Result<Place, E
     Ok(Place {
         set_up: format!(
             "set -f\n{}set +f\ncd \"$root/work\"\n{}",
-            driver::EXPORTS,
+            driver::exports(scene.surroundings.has_user_home()),
             step_function(&scene.steps, "\"$root/work\"")
         ),
-        set_up_at: scene.root.join(".mikado/shell"),
+        set_up_at: scene.root.join(SET_UP),
+        set_up_seen: given.root.join(SET_UP),
         env: given.env,
         isolation: given.isolation,
         steps: scene.steps,
-        cwd: scene.root,
+        cwd: given.root,
         told,
     })
 }
@@ -209,6 +215,7 @@ fn in_the_repository(workspace: &Workspace, card: &PlannedCard) -> Result<Place,
         isolation: None,
         set_up: format!("root=$PWD\n{}", step_function(&steps, "\"$root\"")),
         set_up_at: scratch.join("shell"),
+        set_up_seen: scratch.join("shell"),
         told: format!(
             "{}: the repository's root, with your own environment\n`step` lists its steps and checks, `step 1` runs the first one",
             card.stem
@@ -257,11 +264,11 @@ fn become_shell(place: &Place, stem: &Stem, command: &[OsString], context: &Cont
             {
                 env.push(("TERM".into(), term.to_owned()));
             }
-            argv.extend(["--rcfile".into(), place.set_up_at.clone().into()]);
+            argv.extend(["--rcfile".into(), place.set_up_seen.clone().into()]);
         }
         false => {
             env.retain(|(name, _)| name != "BASH_ENV");
-            env.push(("BASH_ENV".into(), place.set_up_at.clone().into()));
+            env.push(("BASH_ENV".into(), place.set_up_seen.clone().into()));
             match command.is_empty() {
                 true => argv.push("-s".into()),
                 false => {

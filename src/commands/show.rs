@@ -1,6 +1,6 @@
 //! `mikado show`.
 
-use std::io::{self, Write};
+use std::io::{self, StdoutLock, Write};
 use std::time::Duration;
 
 use clap::Args;
@@ -8,7 +8,10 @@ use clap::Args;
 use crate::answer::{ArtifactObject, LastRun, SCHEMA_VERSION, Shown};
 use crate::card::{Card, Stem};
 use crate::cli::{Context, Format};
+use crate::columns::{Screen, columns};
 use crate::error::{Error, Exit};
+use crate::report::folded::Folded;
+use crate::report::page;
 use crate::runner::definition::Kind;
 use crate::runner::units::{show_duration, show_size};
 use crate::words::count;
@@ -28,8 +31,11 @@ pub struct ShowArgs {
     /// The text alone, byte for byte
     #[arg(long)]
     pub text: bool,
+    /// Its Markdown laid out for a terminal instead of as written
+    #[arg(long, conflicts_with_all = ["text", "format"])]
+    pub render: bool,
     /// The cards of its chain in order, instead
-    #[arg(long, conflicts_with = "text")]
+    #[arg(long, conflicts_with_all = ["text", "render"])]
     pub chain: bool,
     /// How to print it
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -46,11 +52,15 @@ pub fn show(args: ShowArgs, context: &Context) -> Result<Exit, Error> {
     let stem = selection.find(&args.card)?;
     let card = selection.deck.files(stem.as_str()).into_iter().next();
     let card = card.ok_or_else(|| Error::Bug(format!("no card `{stem}`")))?;
-    let out = &mut io::stdout().lock();
     let written = if args.text {
-        out.write_all(card.source.bytes())
+        io::stdout().write_all(card.source.bytes())
     } else if args.chain {
-        chain(out, &stem, &selection)
+        chain(
+            &mut context.out(Format::Text),
+            &stem,
+            &selection,
+            context.screen(),
+        )
     } else {
         let freshness = Freshness::of(&stem, &selection, context)?;
         let artifact = freshness.artifact(&stem)?;
@@ -71,12 +81,21 @@ pub fn show(args: ShowArgs, context: &Context) -> Result<Exit, Error> {
                     artifact,
                     freshness: freshness.answer(),
                 };
-                write_json(out, &answer)
+                write_json(&mut io::stdout(), &answer)
             }
             Format::Text => {
-                let head = head(card, &view, &selection, &freshness, artifact.as_ref());
+                let screen = context.screen();
+                let head = head(
+                    card,
+                    &view,
+                    &selection,
+                    &freshness,
+                    artifact.as_ref(),
+                    screen,
+                );
+                let out = &mut context.out(Format::Text);
                 out.write_all(head.as_bytes())
-                    .and_then(|()| out.write_all(card.source.bytes()))
+                    .and_then(|()| body(out, card, args.render, screen))
                     .and_then(|()| end(out, card))
             }
         }
@@ -86,13 +105,20 @@ pub fn show(args: ShowArgs, context: &Context) -> Result<Exit, Error> {
 }
 
 /// The cards of a chain in order.
-fn chain(out: &mut dyn Write, stem: &Stem, selection: &Selection) -> io::Result<()> {
+fn chain(
+    out: &mut dyn Write,
+    stem: &Stem,
+    selection: &Selection,
+    screen: Screen,
+) -> io::Result<()> {
     let view = View::new(selection);
     let chain = &selection.chain;
     let order = chain.order(&chain.closure(std::slice::from_ref(stem)));
     order.iter().try_for_each(|stem| {
-        let word = view.state(stem).word();
-        writeln!(out, "{word:<10} {stem}  {}", view.title(stem))
+        let word = format!("{:<10}", view.state(stem).word());
+        let word = screen.paint.with(view.style(stem), &word);
+        let title = screen.rest(&view.title(stem), 13 + columns(stem.as_str()));
+        writeln!(out, "{}", format!("{word} {stem}  {title}").trim_end())
     })
 }
 
@@ -103,12 +129,15 @@ fn head(
     selection: &Selection,
     freshness: &Freshness,
     artifact: Option<&ArtifactObject>,
+    screen: Screen,
 ) -> String {
     let (chain, stem) = (&selection.chain, &card.stem);
     let kind = view.kind_of(stem).map_or("faulty", Kind::word);
-    let mut text = format!("{stem}: {}, {kind}\n", view.state(stem).word());
+    let word = screen.paint.with(view.style(stem), view.state(stem).word());
+    let mut text = format!("{stem}: {word}, {kind}\n");
     let mut line = |name: &str, value: String| {
         if !value.is_empty() {
+            let value = screen.wrapped(&value, 16, 16);
             text.push_str(&format!("  {name:<13} {value}\n"));
         }
     };
@@ -138,6 +167,23 @@ fn head(
     }
     text.push('\n');
     text
+}
+
+/// The card's text: byte for byte, or laid out.
+fn body(
+    out: &mut Folded<StdoutLock<'_>>,
+    card: &Card,
+    render: bool,
+    screen: Screen,
+) -> io::Result<()> {
+    let bytes = card.source.bytes();
+    if !render {
+        return out.raw(bytes);
+    }
+    let text = String::from_utf8_lossy(bytes.get(card.body_start..).unwrap_or_default());
+    // Longer lines are hard to read, however wide the terminal is.
+    let width = screen.columns.unwrap_or(80).min(100);
+    out.raw(page::render(&text, width, screen.paint).as_bytes())
 }
 
 /// What follows the text: why it counts as complete, where nothing says so.

@@ -90,7 +90,7 @@ pub fn run_here(args: &StoreArgs, context: &Context) -> Result<Exit, Error> {
         &workspace.store,
         limits,
         &kept,
-        &mut io::stdout().lock(),
+        &mut context.out(args.command.format()),
     )
 }
 
@@ -164,11 +164,13 @@ fn stats_text(stats: &Stats) -> String {
     let results = count(stats.results as usize, "result");
     line("records", stats.records_disk, results);
     line("caches", stats.caches_disk, String::new());
+    line("sources", stats.sources_disk, String::new());
     line("failed", stats.failed_disk, String::new());
     line("scratch", stats.scratch_disk, String::new());
     let all = stats.trees_disk
         + stats.records_disk
         + stats.caches_disk
+        + stats.sources_disk
         + stats.failed_disk
         + stats.scratch_disk;
     line("all", all, String::new());
@@ -184,9 +186,10 @@ fn collected_text(collected: &Collected) -> String {
         return "another process is collecting; nothing was done\n".to_owned();
     }
     let mut text = format!(
-        "deleted {} and {}, {}; {} left\n",
+        "deleted {}, {} and {}, {}; {} left\n",
         count(collected.trees as usize, "artifact"),
         count(collected.caches as usize, "cache"),
+        count(collected.sources as usize, "source"),
         show_size(collected.bytes),
         show_size(collected.left),
     );
@@ -307,7 +310,7 @@ mod tests {
         assert!(text.contains("0 artifacts, 0 files"), "{text}");
         let (text, exit) = answer(&store, gc(0, format));
         assert!(
-            text.starts_with("deleted 0 artifacts and 0 caches"),
+            text.starts_with("deleted 0 artifacts, 0 caches and 0 sources"),
             "{text}"
         );
         assert_eq!(exit, Exit::Done);

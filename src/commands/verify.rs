@@ -1,7 +1,7 @@
 //! `mikado verify`.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -172,7 +172,8 @@ pub fn run(args: VerifyArgs, context: &Context) -> Result<Exit, Error> {
         Format::Text => verified.text(),
         Format::Json => serde_json::to_string(&verified).unwrap_or_default(),
     };
-    writeln!(io::stdout(), "{text}").map_err(Error::disk("write to", "standard output"))?;
+    writeln!(context.out(args.format), "{text}")
+        .map_err(Error::disk("write to", "standard output"))?;
     Ok(match (verified.broken, verified.unknown) {
         _ if ran.exit as u8 > 128 => ran.exit,
         (0, 0) => Exit::Done,

@@ -5,6 +5,8 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use anstyle::Style;
+
 use crate::answer::{BlockedCard, CardObject, Coded, Hold, LastRun};
 use crate::card::body::Body;
 use crate::card::{Card, Stem};
@@ -13,6 +15,7 @@ use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::process::capture;
 use crate::runner::definition::Kind;
 use crate::runner::work::{Runners, Work};
+use crate::standing::Standing;
 use crate::store::{CardHistory, CardRun, Local};
 
 use super::lack::Lack;
@@ -177,6 +180,12 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether a card is done by hand for want of a runner.
+    pub(crate) fn can_be_run(&self, stem: &Stem) -> bool {
+        let work = self.work_of(stem);
+        work.is_some_and(|work| work.kind == Kind::Hand && !work.human)
+    }
+
     /// What holds a ready card up.
     pub(crate) fn hold(&self, stem: &Stem) -> Hold {
         match (self.stuck(stem), self.kind_of(stem)) {
@@ -195,6 +204,18 @@ impl<'a> View<'a> {
             State::Ready if self.stuck(&card.stem).is_some() => "stuck",
             state => state.word(),
         }
+    }
+
+    /// How a card stands.
+    pub(crate) fn standing(&self, stem: &Stem) -> Standing {
+        // What somebody does by hand can be worked on: it is ready.
+        let waits = self.kind_of(stem) == Some(Kind::Probe);
+        Standing::new(self.state(stem), self.stuck(stem).is_some(), waits)
+    }
+
+    /// The style of [`View::word`], which calls ready what waits as well.
+    pub(crate) fn style(&self, stem: &Stem) -> Style {
+        Standing::new(self.state(stem), self.stuck(stem).is_some(), false).style()
     }
 
     /// The open cards that wait for `stem`, directly or not, sorted.

@@ -21,14 +21,9 @@ impl Engine {
         let runtime = runtime()?;
         let options = Options {
             jobs: 1,
-            keep_going: false,
-            force: false,
-            mark: false,
-            no_caches: false,
-            yes: Default::default(),
             grace: GRACE,
             memory: u64::MAX,
-            verify: false,
+            ..Options::default()
         };
         let (engine, mut received) = Engine::new(workspace, options);
         let done = runtime.block_on(async {
@@ -50,7 +45,8 @@ impl Engine {
         while let Ok(event) = received.try_recv() {
             listener(&event);
         }
-        engine.workspace.trace.save();
+        let new = engine.workspace.local.new_folder();
+        engine.workspace.trace.save(&new);
         drop(engine);
         runtime.shutdown_background();
         done.map_err(|obstacle| match obstacle {

@@ -10,16 +10,13 @@ use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, How, Outcome};
 use crate::plan::PlannedCard;
-use crate::store::CardRun;
+use crate::store::{CardRun, StoredResult};
 
 use super::describe::Describer;
 use super::fault::Obstacle;
-use super::order::{Order, Performed};
+use super::order::Order;
 use super::perform::blocking;
 use super::{CheckRecord, Engine, Finished};
-
-/// How much of a check's output is kept to be shown on a hit.
-const KEPT_OUTPUT: u64 = 256 * 1024;
 
 /// A check is keyed by an artifact, which can't move.
 async fn unmoved() -> Result<Digest, Obstacle> {
@@ -57,7 +54,10 @@ impl Engine {
             hit = None;
         }
         let (artifact, executed, moved) = match hit {
-            Some(artifact) => (artifact, false, false),
+            Some(artifact) => {
+                self.replay(&card.stem, &order.action.key)?;
+                (artifact, false, false)
+            }
             None => {
                 self.announce(card, &order, forced, &mut announced);
                 // Now the trees are needed, and not their names alone.
@@ -180,11 +180,12 @@ impl Engine {
                 true => store.lookup(&key),
                 false => store.recorded(&key),
             });
-            let digest = match known.await?? {
+            let known = known.await??;
+            let digest = match known.filter(|known| self.suits(known, &order)) {
                 Some(known) => known.artifact,
                 None => {
                     let workspace = &self.workspace;
-                    let reasons = workspace.reasons_to_fetch(&card.stem, name, &order.action);
+                    let reasons = workspace.reasons_to_fetch(&card.stem, name, &order);
                     self.begin(card, reasons);
                     self.provide_tools(card).await?;
                     let again = async || Ok(describe().await??.action.key);
@@ -264,16 +265,24 @@ impl Engine {
         order.await?.map(Arc::new)
     }
 
+    /// Whether a result may be taken for `order`: what was made with more opened
+    /// up than its runner opens up now may not.
+    fn suits(&self, found: &StoredResult, order: &Order) -> bool {
+        found.suits(false) || found.suits(self.stays_local(order).is_some())
+    }
+
     async fn found(&self, order: &Arc<Order>) -> Result<Option<Digest>, Obstacle> {
         let store = Arc::clone(&self.workspace.store);
         let key = order.action.key;
         let found = blocking(move || store.lookup(&key)).await??;
-        Ok(found.map(|result| result.artifact))
+        Ok(found
+            .filter(|found| self.suits(found, order))
+            .map(|result| result.artifact))
     }
 
     /// Tells that the card is about to be executed, and why.
     fn announce(&self, card: &PlannedCard, order: &Order, forced: bool, announced: &mut bool) {
-        let mut reasons = self.workspace.reasons(&card.stem, &order.action);
+        let mut reasons = self.workspace.reasons(&card.stem, order);
         if forced {
             // A result that is there is not looked for.
             reasons.retain(|reason| *reason != Reason::Forgotten);
@@ -332,7 +341,11 @@ impl Engine {
             let key = order.action.key;
             let known: Option<CheckRecord> = self.workspace.store.check(&key)?;
             let record = match known {
-                Some(record) => record,
+                Some(record) => {
+                    let output = record.output.clone().into_bytes();
+                    self.replay_output(&card.stem, &order.part.name(), output);
+                    record
+                }
                 None => {
                     if !*announced {
                         let name = order.part.own_name();
@@ -343,7 +356,7 @@ impl Engine {
                     let performed = self.perform(&card.stem, &order, true, unmoved).await?;
                     let record = CheckRecord {
                         took_ms: performed.took.as_millis() as u64,
-                        output: self.kept_output(&performed),
+                        output: String::from_utf8_lossy(&performed.kept_output()).into_owned(),
                     };
                     self.put_check(key, record.clone())?;
                     record
@@ -378,24 +391,6 @@ impl Engine {
             .check(number, &artifact)
         });
         order.await?.map(Arc::new)
-    }
-
-    fn kept_output(&self, performed: &Performed) -> String {
-        use std::io::{Read, Seek, SeekFrom};
-        let Some((log, range)) = &performed.output else {
-            return String::new();
-        };
-        let mut bytes = Vec::new();
-        let read = std::fs::File::open(log).and_then(|mut file| {
-            file.seek(SeekFrom::Start(range.start))?;
-            let length = (range.end - range.start).min(KEPT_OUTPUT);
-            file.take(length).read_to_end(&mut bytes)
-        });
-        match read {
-            Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
-            // Only what is shown suffers.
-            Err(_) => String::new(),
-        }
     }
 
     /// Fetches and unpacks the tools of the card that are not in the store.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::action::{Action, Description, InputRoot, Node};
 use crate::digest::Digest;
 use crate::plan::PlannedCard;
-use crate::runner::definition::{Fetch, Input, Isolation, Root, Step};
+use crate::runner::definition::{Fetch, Home, Input, Isolation, Root, Step};
 use crate::runner::glob::Pattern;
 use crate::runner::inputs::{Fault, Origins};
 use crate::runner::listing::FoundKind;
@@ -18,7 +18,7 @@ use crate::store::Sri;
 use crate::workspace::Workspace;
 
 use super::fault::Obstacle;
-use super::order::{Access, Order, Part};
+use super::order::{Access, Opened, Order, Part};
 use super::stage::HostProgram;
 
 /// The checks of a card look at their artifact here.
@@ -63,11 +63,15 @@ impl Describer<'_> {
             ..Step::default()
         };
         let action = self.action(vec![step.clone()], env, &tools, root)?;
-        let access = match self.card.work.definition.isolation {
-            Isolation::None => Access::Free,
-            Isolation::Default => Access::Fetch {
-                home: fetch.home.clone(),
-            },
+        let definition = &self.card.work.definition;
+        let (access, local) = match definition.isolation {
+            Isolation::None => (Access::Free, Some("`isolation: none`".to_owned())),
+            Isolation::Default => {
+                let home = fetch.home.clone();
+                let is_pinned = fetch.locked || !hash.is_empty();
+                let local = (!is_pinned).then(|| "a fetch without `hash` or `locked`".to_owned());
+                (Access::Fetch { home }, local)
+            }
         };
         Ok(Order {
             part: Part::Fetch(name.to_owned()),
@@ -81,6 +85,8 @@ impl Describer<'_> {
             hash: self.hash(name, &hash)?,
             group: None,
             pass_env: fetch.pass_env.clone(),
+            fixed: definition.root == Root::Fixed,
+            local,
         })
     }
 
@@ -121,6 +127,8 @@ impl Describer<'_> {
             hash: None,
             group: definition.resources.group.clone(),
             pass_env: definition.pass_env.clone(),
+            fixed: definition.root == Root::Fixed,
+            local: definition.opened_up(),
         })
     }
 
@@ -147,6 +155,8 @@ impl Describer<'_> {
             hash: None,
             group: None,
             pass_env: definition.pass_env.clone(),
+            fixed: definition.root == Root::Fixed,
+            local: definition.opened_up(),
         })
     }
 
@@ -166,8 +176,11 @@ impl Describer<'_> {
         let definition = &self.card.work.definition;
         match definition.isolation {
             Isolation::None => Access::Free,
-            Isolation::Default if definition.network => Access::Network,
-            Isolation::Default => Access::Confined,
+            Isolation::Default => Access::Steps(Opened {
+                network: definition.network,
+                home: definition.home == Some(Home::User),
+                sockets: definition.sockets.clone(),
+            }),
         }
     }
 
@@ -186,6 +199,7 @@ impl Describer<'_> {
             host_tools: tools.host_versions.clone(),
             path: definition.path.clone(),
             fixed_root: definition.root == Root::Fixed,
+            user_home: definition.home == Some(Home::User),
             root,
         };
         Ok(Action::new(description, &self.workspace.machine)?)

@@ -85,8 +85,24 @@ impl Engine {
             }
         }
         self.confirm(card).await?;
+        let _group = match &definition.resources.group {
+            Some(group) => Some(self.lock_group(&card.stem, group).await?),
+            None => None,
+        };
         self.begin(card, Vec::new());
         let log = self.log_of(&card.stem);
+        let steps = async || self.steps(card, &log).await;
+        self.tried(&card.stem, &definition.retries, steps).await?;
+        if let Some(what) = self.holds(card, &log).await? {
+            let message = format!("its steps ran, and its check does not hold: {what}");
+            return Err(self.failed(card, message, None));
+        }
+        Ok(self.done(card, How::Ran, started))
+    }
+
+    /// Runs the steps of a command.
+    async fn steps(&self, card: &Arc<PlannedCard>, log: &Path) -> Result<(), Obstacle> {
+        let definition = &card.work.definition;
         for (index, step) in definition.steps.iter().enumerate() {
             let name = step
                 .name
@@ -96,15 +112,11 @@ impl Engine {
                     _ => format!("step {}", index + 1),
                 });
             let timeout = step.timeout.or(definition.timeout.map(|span| span.0));
-            if let Ended::Exited(how, exit) = self.direct(card, &name, step, timeout, &log).await? {
+            if let Ended::Exited(how, exit) = self.direct(card, &name, step, timeout, log).await? {
                 return Err(self.failed(card, format!("`{name}` {how}"), exit));
             }
         }
-        if let Some(what) = self.holds(card, &log).await? {
-            let message = format!("its steps ran, and its check does not hold: {what}");
-            return Err(self.failed(card, message, None));
-        }
-        Ok(self.done(card, How::Ran, started))
+        Ok(())
     }
 
     /// Tries the checks of a card that is complete; changes nothing.

@@ -6,18 +6,26 @@
 //! start before; if the flush fails, neither they nor it are recorded. It
 //! prints nothing and decides nothing about cards: the plan says what to do.
 
+pub(crate) mod audit;
 mod beside;
 mod build;
+pub(crate) mod confine;
 mod denial;
 pub(crate) mod describe;
+mod difference;
 mod direct;
 pub(crate) mod fault;
 pub(crate) mod order;
+mod output;
 mod perform;
+mod retry;
 pub(crate) mod scene;
 mod signals;
 mod stage;
+mod step_clock;
 pub(crate) mod surroundings;
+mod twice;
+pub(crate) mod undeclared;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,9 +43,10 @@ use crate::card::Stem;
 use crate::digest::Digest;
 use crate::error::{Error, Exit};
 use crate::event::{Event, Failure, How, Outcome};
+use crate::fail_point;
 use crate::plan::{Plan, PlannedCard};
 use crate::process::Keeper;
-use crate::runner::definition::{Isolation, Kind};
+use crate::runner::definition::{Isolation, Kind, Root};
 use crate::runner::units;
 use crate::schedule::{Ended, Limits, Number, Schedule, Weight};
 use crate::store::{ActionLock, CardRun, StoreError};
@@ -73,6 +82,13 @@ pub struct Options {
     pub memory: u64,
     /// Try the checks of the cards alone.
     pub verify: bool,
+    /// Artifacts of cards that are used and are no part of this run, where they
+    /// are known to be today's.
+    pub given: BTreeMap<Stem, Digest>,
+    /// Execute the builds asked for twice and compare what comes out.
+    pub twice: bool,
+    /// Tell what was printed when a result that is found was made.
+    pub replay: bool,
 }
 
 /// Marks a card complete.
@@ -117,8 +133,10 @@ pub struct Engine {
     pending: RefCell<Vec<(Arc<PlannedCard>, Finished)>>,
     pending_since: Cell<Option<Instant>>,
     names: Cell<u64>,
-    /// Whether it was said that nothing is confined.
+    /// Whether it was said that builds are not confined as they should be.
     told_open: Cell<bool>,
+    /// Whether it was said that a root is not at its fixed place.
+    told_fixed: Cell<bool>,
 }
 
 /// A card that is done, as far as can be told before it is durable.
@@ -166,12 +184,18 @@ impl Engine {
         let runtime = runtime()?;
         let (engine, received) = Engine::new(workspace, options);
         let engine = Rc::new(engine);
+        if engine.workspace.store.is_writable() {
+            // From here on no collection takes what this run looks up. On a full
+            // disk a run that finds everything needs no such folder.
+            drop(engine.workspace.store.scratch_folder());
+        }
         let local = tokio::task::LocalSet::new();
         let ran = local.block_on(
             &runtime,
             Rc::clone(&engine).drive(plan, mark, listener, received),
         );
-        engine.workspace.trace.save();
+        let new = engine.workspace.local.new_folder();
+        engine.workspace.trace.save(&new);
         // Nothing blocking is worth waiting for once the run is over.
         runtime.shutdown_background();
         ran
@@ -184,11 +208,11 @@ impl Engine {
         let (events, received) = mpsc::unbounded_channel();
         let engine = Engine {
             workspace,
+            artifacts: RefCell::new(options.given.clone()),
             options,
             events,
             keeper: OnceCell::new(),
             cancelled: watch::Sender::new(false),
-            artifacts: RefCell::default(),
             fetches: RefCell::default(),
             told: RefCell::default(),
             begun: RefCell::default(),
@@ -199,6 +223,7 @@ impl Engine {
             pending_since: Cell::new(None),
             names: Cell::new(0),
             told_open: Cell::new(false),
+            told_fixed: Cell::new(false),
         };
         (engine, received)
     }
@@ -338,6 +363,9 @@ impl Engine {
         if self.options.verify {
             return self.verify(card).await;
         }
+        if self.is_repeated(card) {
+            return self.twice(card).await;
+        }
         match card.work.kind {
             Kind::Page => Ok(Finished::passed(How::PassedOver, card)),
             Kind::Hand => self.hand(card),
@@ -363,7 +391,7 @@ impl Engine {
             }
             Err(Obstacle::Failed(failure)) => {
                 // What is only looked at leaves no record.
-                if !self.options.verify {
+                if !self.options.verify && !self.is_repeated(card) {
                     self.remember_failure(card, &failure);
                 }
                 (Ended::Failed, Outcome::Failed(*failure))
@@ -505,7 +533,10 @@ impl Engine {
         match self.options.verify {
             true => restart(&log),
             // The log before stays beside it, for comparison; neither may be there.
-            false => drop(std::fs::rename(&log, log.with_extension("previous.log"))),
+            false => {
+                drop(fail_point::reach("log.previous"));
+                drop(std::fs::rename(&log, log.with_extension("previous.log")));
+            }
         }
     }
 
@@ -515,11 +546,8 @@ impl Engine {
             return;
         }
         let isolates = card.work.definition.isolation == Isolation::Default;
-        let is_confined = card.work.kind == Kind::Build && isolates;
-        if is_confined && !self.workspace.kernel_isolates && !self.told_open.replace(true) {
-            self.emit(Event::Noted {
-                message: "this kernel has no Landlock: builds are not confined".into(),
-            });
+        if card.work.kind == Kind::Build && isolates {
+            self.tell_gaps(card);
         }
         self.emit(Event::CardStarted {
             card: card.stem.clone(),
@@ -527,6 +555,39 @@ impl Engine {
             expected: self.expected(&card.stem),
             log: self.log_of(&card.stem),
         });
+    }
+
+    /// Tells once what this machine can't do to confine builds.
+    fn tell_gaps(&self, card: &PlannedCard) {
+        let kernel = self.workspace.kernel();
+        let gap = match (kernel.landlock, kernel.mount_namespaces) {
+            (0, false) => Some("neither Landlock nor namespaces here: builds are not confined"),
+            (0, true) => Some(
+                "no Landlock here: builds read and write all that you can but the repository, `/tmp` and `/run`",
+            ),
+            (_, false) => Some(
+                "no namespaces here: builds see the machine's `/tmp` and reach its sockets, as far as Landlock lets them",
+            ),
+            (_, true) => None,
+        };
+        // Who chose it knows it.
+        if let Some(message) = gap
+            && !self.workspace.isolation_is_limited()
+            && !self.told_open.replace(true)
+        {
+            self.emit(Event::Noted {
+                message: message.into(),
+            });
+        }
+        let is_fixed = card.work.definition.root == Root::Fixed;
+        if is_fixed && !kernel.mount_namespaces && !self.told_fixed.replace(true) {
+            self.emit(Event::Noted {
+                message: format!(
+                    "no mount namespaces here: `root: fixed` of `{}` is not had, and the results stay on this machine",
+                    card.work.runner.as_deref().unwrap_or(card.stem.as_str())
+                ),
+            });
+        }
     }
 
     fn log_of(&self, stem: &Stem) -> PathBuf {

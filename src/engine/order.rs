@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, driver};
-use crate::runner::definition::{Retries, Step};
+use crate::runner::definition::{Retries, Socket, Step};
 use crate::store::Sri;
+use crate::workspace::Workspace;
 
+use super::confine;
 use super::stage::HostProgram;
 
 /// What an action is to its card.
@@ -68,26 +70,54 @@ pub(crate) struct Order {
     pub(crate) group: Option<String>,
     /// The names of the variables that are passed and not keyed.
     pub(crate) pass_env: Vec<String>,
+    /// Whether its root is to lie at one path.
+    pub(crate) fixed: bool,
+    /// Why its result must not be shared, if it must not.
+    pub(crate) local: Option<String>,
 }
 
 /// What an action may touch beyond its own root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Access {
-    /// Nothing: no network.
-    Confined,
+    /// What its runner opens up, and no more.
+    Steps(Opened),
     /// The network, with the user's registry settings.
     Fetch {
         /// Further files of the user's home folder.
         home: Vec<String>,
     },
-    /// The network, without the user's settings.
-    Network,
     /// Everything.
     Free,
 }
 
+/// What a runner opens up to its steps and checks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Opened {
+    /// The network, without the user's settings of registries.
+    pub(crate) network: bool,
+    /// The user's home folder.
+    pub(crate) home: bool,
+    /// Sockets of the machine's services.
+    pub(crate) sockets: Vec<Socket>,
+}
+
 impl Order {
+    /// Why the result must not be shared, if it must not: what its runner opens
+    /// up, or that its root can't lie at its fixed place here.
+    pub(crate) fn stays_local(&self, workspace: &Workspace) -> Option<String> {
+        let lies_elsewhere = || {
+            let is_elsewhere = self.fixed && !self.is_moved(workspace);
+            is_elsewhere.then(|| "no mount namespace for `root: fixed`".to_owned())
+        };
+        self.local.clone().or_else(lies_elsewhere)
+    }
+
+    /// Whether its steps see its root at the fixed place.
+    pub(crate) fn is_moved(&self, workspace: &Workspace) -> bool {
+        confine::is_moved(workspace, &self.access, self.fixed)
+    }
+
     /// The name of the step with the number that the driver reports.
     pub(crate) fn step_name(&self, number: usize) -> String {
         let step = number

@@ -4,7 +4,6 @@
 //! it finds the result afterwards. A result is put into the store before it is
 //! used, and made durable by the engine's next flush.
 
-use std::fs::File;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -15,17 +14,21 @@ use std::time::{Duration, Instant};
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, Failure};
-use crate::process::{Execution, Exit, Outcome, capture};
+use crate::fail_point;
+use crate::process::{Execution, Exit, Isolation, Outcome, capture};
 use crate::reapi::{ActionResult, ExecutedActionMetadata, OutputDirectory, Timestamp};
+use crate::runner::definition::Retries;
 use crate::runner::units;
-use crate::store::{ActionLock, Provenance, StoreError, TryLock, nar_hash};
+use crate::store::{ActionLock, Holder, Lock, Provenance, StoreError, TryLock, nar_hash};
 
 use super::Engine;
+use super::confine;
 use super::denial::Reach;
 use super::fault::Obstacle;
 use super::order::{Order, Part, Performed};
-use super::stage;
+use super::step_clock::{Look, StepClock};
 use super::surroundings::Surroundings;
+use super::{retry, stage};
 
 /// How many lines of a log are shown of a failure.
 const TAIL: usize = 20;
@@ -50,7 +53,9 @@ impl Engine {
         if !forced && order.part_is_cached() {
             let store = Arc::clone(&self.workspace.store);
             let key = order.action.key;
-            if let Some(found) = blocking(move || store.lookup(&key)).await?? {
+            let local = self.stays_local(order).is_some();
+            let found = blocking(move || store.lookup(&key)).await??;
+            if let Some(found) = found.filter(|found| found.suits(local)) {
                 return Ok(Performed {
                     artifact: found.artifact,
                     executed: false,
@@ -61,28 +66,12 @@ impl Engine {
             }
         }
         let _group = match &order.group {
-            Some(group) => Some(self.lock_group(group.clone()).await?),
+            Some(group) => Some(self.lock_group(card, group).await?),
             None => None,
         };
-        let mut attempt = 0;
         let started_at = jiff::Timestamp::now();
-        let mut performed = loop {
-            match self.attempt(card, order).await {
-                Err(Obstacle::Failed(failure)) if self.tries_again(order, &failure, attempt) => {
-                    attempt += 1;
-                    self.emit(Event::Noted {
-                        message: format!(
-                            "`{card}`: {}, attempt {} of {}",
-                            failure.message,
-                            attempt + 1,
-                            order.retries.attempts + 1
-                        ),
-                    });
-                    tokio::time::sleep(order.retries.delay).await;
-                }
-                other => break other?,
-            }
-        };
+        let attempt = async || self.attempt(card, order).await;
+        let mut performed = self.tried(card, &order.retries, attempt).await?;
         if !order.part_is_cached() {
             return Ok(performed);
         }
@@ -108,12 +97,19 @@ impl Engine {
         for (_, bytes) in &order.action.blobs {
             store.put_blob(bytes)?;
         }
+        let output = performed.kept_output();
+        let log = match output.is_empty() {
+            true => None,
+            false => Some(store.put_blob(&output)?),
+        };
         let provenance = Provenance {
+            log,
             card: card.to_string(),
             started_ms: started_at.as_millisecond().try_into().unwrap_or(0),
             took_ms: performed.took.as_millis() as u64,
             commit: self.workspace.commit.clone(),
             host: self.workspace.host_name.clone(),
+            local: self.stays_local(order),
             ..Provenance::default()
         };
         let result = result(&performed.artifact, started_at);
@@ -122,21 +118,49 @@ impl Engine {
         Ok(())
     }
 
-    fn tries_again(&self, order: &Order, failure: &Failure, attempt: u32) -> bool {
-        let codes = &order.retries.exit_codes;
-        let code_fits = codes.is_empty() || failure.exit.is_some_and(|code| codes.contains(&code));
-        failure.code == "step" && attempt < order.retries.attempts && code_fits
+    /// Why the result of `order` must not be shared, if it must not.
+    pub(super) fn stays_local(&self, order: &Order) -> Option<String> {
+        order.stays_local(&self.workspace)
+    }
+
+    /// Tries as often as `retries` says, and tells of each failure between.
+    pub(super) async fn tried<T>(
+        &self,
+        card: &Stem,
+        retries: &Retries,
+        attempt: impl AsyncFn() -> Result<T, Obstacle>,
+    ) -> Result<T, Obstacle> {
+        let telling = |failure: &Failure, next: u32, of: u32| {
+            self.emit(Event::Noted {
+                message: format!("`{card}`: {}, attempt {next} of {of}", failure.message),
+            });
+        };
+        retry::tried(retries, attempt, telling, async || self.cancelled().await).await
     }
 
     async fn lock_action(&self, card: &Stem, order: &Arc<Order>) -> Result<ActionLock, Obstacle> {
+        self.lock(card, Lock::Action(order.action.key)).await
+    }
+
+    /// The mutex `group`, among all processes that use the store.
+    pub(super) async fn lock_group(
+        &self,
+        card: &Stem,
+        group: &str,
+    ) -> Result<ActionLock, Obstacle> {
+        self.lock(card, Lock::Group(Digest::of(group.as_bytes())))
+            .await
+    }
+
+    /// Waits for a lock, and tells who has it, until the run is cancelled.
+    async fn lock(&self, card: &Stem, lock: Lock) -> Result<ActionLock, Obstacle> {
         let store = Arc::clone(&self.workspace.store);
-        let key = order.action.key;
         let name = card.to_string();
-        match store.try_lock(&key, &name)? {
+        match store.try_lock(&lock, &name)? {
             TryLock::Acquired(lock) => return Ok(lock),
             TryLock::Held(holder) => self.emit(Event::CardAwaited {
                 card: card.clone(),
-                holder: format!("process {}", holder.pid),
+                holder: told(&holder, card),
             }),
         }
         // This process's own results may be what the holder waits for.
@@ -144,7 +168,7 @@ impl Engine {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         let waiting = blocking(move || {
-            store.lock(&key, &name, |_| match asked.load(Ordering::Relaxed) {
+            store.lock(&lock, &name, |_| match asked.load(Ordering::Relaxed) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             })
@@ -158,27 +182,15 @@ impl Engine {
         }
     }
 
-    /// A file's lock in the store's folder for the mutex `group`.
-    async fn lock_group(&self, group: String) -> Result<File, Obstacle> {
-        let path = self.workspace.store.folder().join("locks");
-        let name = format!("group-{}", Digest::of(group.as_bytes()).hex());
-        let locked = blocking(move || {
-            let file = File::create(path.join(name))?;
-            file.lock()?;
-            std::io::Result::Ok(file)
-        });
-        locked.await?.map_err(|error| {
-            Obstacle::failed("group", format!("could not lock the group: {error}"), "")
-        })
-    }
-
     async fn attempt(&self, card: &Stem, order: &Arc<Order>) -> Result<Performed, Obstacle> {
         let started = Instant::now();
         let store = Arc::clone(&self.workspace.store);
         let root = store.scratch_folder()?.join(self.fresh_name());
         let root = ClearedFolder(root);
         self.forget_scene(card).await?;
-        let trees = self.lay(&root.0, order).await?;
+        let trees = self
+            .lay(&root.0, order, order.is_moved(&self.workspace))
+            .await?;
         let attempted = self.carry_out(card, order, &root.0, &trees, started).await;
         if let Err(Obstacle::Failed(failure)) = &attempted {
             self.keep_scene(card, order, &root.0, trees, &failure.message);
@@ -201,16 +213,19 @@ impl Engine {
             card: card.clone(),
             part: order.step_name(1),
         });
-        let execution = self.execution(order, root, trees.to_vec(), output)?;
-        let allowed = execution.isolation.as_ref().map(|isolation| {
-            let read = isolation.read.iter();
-            read.chain(&isolation.write).cloned().collect::<Vec<_>>()
-        });
+        let empty_caches = self.options.no_caches;
+        let execution = self.execution(order, root, trees.to_vec(), output, empty_caches)?;
+        let (isolation, seen_root) = (execution.isolation.clone(), execution.cwd.clone());
         let outcome = self.watch(card, order, root, execution).await?;
+        if outcome.without_spaces && !self.told_open.replace(true) {
+            self.emit(Event::Noted {
+                message: "the kernel refused namespaces this time: this build saw the machine's `/tmp` and its sockets".into(),
+            });
+        }
         let to = log.metadata().map_or(from, |metadata| metadata.len());
         if let Some(failure) = self.failure(order, root, &outcome, &log) {
-            return Err(match &allowed {
-                Some(allowed) => self.with_denial(failure, allowed),
+            return Err(match &isolation {
+                Some(isolation) => self.with_denial(failure, order, [root, &seen_root], isolation),
                 None => failure,
             });
         }
@@ -236,16 +251,23 @@ impl Engine {
         })
     }
 
+    /// Lays the root of `order`; `moved` says whether its steps see it at its
+    /// fixed place. Returns the trees that it links to.
     pub(super) async fn lay(
         &self,
         root: &Path,
         order: &Arc<Order>,
+        moved: bool,
     ) -> Result<Vec<PathBuf>, Obstacle> {
         let store = Arc::clone(&self.workspace.store);
         let (root, order) = (root.to_owned(), Arc::clone(order));
         let laid = blocking(move || {
             let tree = |digest: &Digest| store.path_of_tree(digest);
-            stage::stage(&root, &order.action.root, &tree, &order.host)
+            let linked = |digest: &Digest| match moved {
+                true => Path::new(confine::FIXED_TREES).join(digest.hex()),
+                false => store.path_of_tree(digest),
+            };
+            stage::stage(&root, &order.action.root, &tree, &linked, &order.host)
         });
         laid.await?
             .map_err(|fault| Obstacle::failed("stage", fault.to_string(), ""))
@@ -257,9 +279,10 @@ impl Engine {
         root: &Path,
         trees: Vec<PathBuf>,
         output: OwnedFd,
+        empty_caches: bool,
     ) -> Result<Execution, Obstacle> {
         let surroundings = Surroundings::of(order, trees);
-        let given = surroundings.given(&self.workspace, root, self.options.no_caches)?;
+        let given = surroundings.given(&self.workspace, root, empty_caches)?;
         Ok(Execution {
             argv: order
                 .action
@@ -269,7 +292,7 @@ impl Engine {
                 .map(Into::into)
                 .collect(),
             env: given.env,
-            cwd: root.to_owned(),
+            cwd: given.root,
             output,
             isolation: given.isolation,
             secrets: given.secrets,
@@ -291,29 +314,25 @@ impl Engine {
         let stopper = running.stopper();
         let wait = running.wait();
         tokio::pin!(wait);
-        let mut step = (1, Instant::now());
-        let mut too_long = false;
+        let mut clock = StepClock::start();
         loop {
             tokio::select! {
                 mut outcome = &mut wait => {
-                    if too_long {
+                    if clock.is_over() {
                         outcome.exit = Exit::TimedOut;
                     }
                     return Ok(outcome);
                 }
                 () = tokio::time::sleep(TICK) => {
-                    let now = Order::step_of(root).max(1);
-                    if now != step.0 {
-                        step = (now, Instant::now());
-                        self.emit(Event::PartStarted {
+                    let number = Order::step_of(root).max(1);
+                    let limit = order.steps.get(number - 1).and_then(|step| step.timeout);
+                    match clock.look(number, limit) {
+                        Look::Same => {}
+                        Look::TooLong => stopper.terminate(),
+                        Look::Began => self.emit(Event::PartStarted {
                             card: card.clone(),
-                            part: order.step_name(now),
-                        });
-                    }
-                    let limit = order.steps.get(step.0 - 1).and_then(|step| step.timeout);
-                    if !too_long && limit.is_some_and(|limit| step.1.elapsed() > limit) {
-                        too_long = true;
-                        stopper.terminate();
+                            part: order.step_name(number),
+                        }),
                     }
                 }
             }
@@ -364,15 +383,24 @@ impl Engine {
     }
 
     /// Adds what to do, where the step failed because it was confined.
-    fn with_denial(&self, mut failure: Obstacle, allowed: &[PathBuf]) -> Obstacle {
+    fn with_denial(
+        &self,
+        mut failure: Obstacle,
+        order: &Order,
+        roots: [&Path; 2],
+        isolation: &Isolation,
+    ) -> Obstacle {
         if let Obstacle::Failed(failure) = &mut failure
             && failure.help.is_empty()
         {
             let home = self.workspace.user.value("HOME").map(PathBuf::from);
             let reach = Reach {
+                part: &order.part,
                 repository: &self.workspace.project.root,
                 home: home.as_deref(),
-                allowed,
+                roots,
+                isolation,
+                sockets: confine::known_sockets(&self.workspace),
             };
             failure.help = reach.help(&failure.tail).unwrap_or_default();
         }
@@ -412,6 +440,16 @@ impl Engine {
     }
 }
 
+/// Who holds what `card` waits for, such as "process 42" or "process 42 (`b`)".
+fn told(holder: &Holder, card: &Stem) -> String {
+    match holder.card.as_str() {
+        // It has the lock, and has not come to write who it is.
+        _ if holder.pid == 0 => "another process".to_owned(),
+        other if other == card.as_str() => format!("process {}", holder.pid),
+        other => format!("process {} (`{other}`)", holder.pid),
+    }
+}
+
 impl Order {
     fn part_is_cached(&self) -> bool {
         !matches!(self.part, Part::Check(..))
@@ -439,7 +477,8 @@ impl Drop for ClearedFolder {
 }
 
 pub(super) fn open_log(path: &Path) -> Result<(OwnedFd, u64), Obstacle> {
-    let opened = capture::open(path).and_then(|file| {
+    let opened = fail_point::reach("log.open").and_then(|()| capture::open(path));
+    let opened = opened.and_then(|file| {
         let length = file.metadata()?.len();
         Ok((OwnedFd::from(file), length))
     });

@@ -114,7 +114,9 @@ impl Scene {
             };
             let store = &engine.workspace.store;
             let root = store.scratch_folder()?.join(engine.fresh_name());
-            let trees = engine.lay(&root, &order).await?;
+            let trees = engine
+                .lay(&root, &order, order.is_moved(&engine.workspace))
+                .await?;
             Ok(Scene {
                 surroundings: Surroundings::of(&order, trees),
                 steps: steps_of(&order),

@@ -11,8 +11,14 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+
 use crate::action::{HOST_TOOLS, InputRoot, Node, driver};
 use crate::digest::Digest;
+use crate::fail_point;
+
+/// The folder below the root that a confined step has for `/tmp`.
+pub(crate) const TEMPORARY: &str = ".mikado/tmp";
 
 /// A program of the machine that the steps find by some names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +46,8 @@ pub(crate) struct Fault {
 const TIME: Duration = Duration::from_secs(315_619_200);
 
 /// Lays `inputs` in the empty or missing folder `root`; returns the trees that
-/// it links to.
+/// it links to. `tree` says where a tree is, `linked` where it will be when the
+/// steps look.
 ///
 /// # Errors
 ///
@@ -49,6 +56,7 @@ pub(crate) fn stage(
     root: &Path,
     inputs: &InputRoot,
     tree: &dyn Fn(&Digest) -> PathBuf,
+    linked: &dyn Fn(&Digest) -> PathBuf,
     host: &[HostProgram],
 ) -> Result<Vec<PathBuf>, Fault> {
     let at = |path: &Path| {
@@ -56,7 +64,7 @@ pub(crate) fn stage(
         move |source| Fault { path, source }
     };
     for folder in [
-        "work", "out", "tmp", "home", "requires", "fetch", "tools", HOST_TOOLS,
+        "work", "out", "tmp", "home", "requires", "fetch", "tools", HOST_TOOLS, TEMPORARY,
     ] {
         let path = root.join(folder);
         fs::create_dir_all(&path).map_err(at(&path))?;
@@ -84,11 +92,10 @@ pub(crate) fn stage(
             Node::Generated {
                 bytes, executable, ..
             } => write(&target, bytes, *executable).map_err(at(&target))?,
-            Node::Link { target: text } => symlink(text, &target).map_err(at(&target))?,
+            Node::Link { target: text } => link(text, &target).map_err(at(&target))?,
             Node::Tree { digest } => {
-                let tree = tree(digest);
-                symlink(&tree, &target).map_err(at(&target))?;
-                trees.push(tree);
+                link(linked(digest), &target).map_err(at(&target))?;
+                trees.push(tree(digest));
             }
         }
     }
@@ -123,6 +130,7 @@ fn create(path: &Path, executable: bool) -> io::Result<File> {
 }
 
 fn copy(origin: &Path, target: &Path, executable: bool) -> io::Result<()> {
+    fail_point::reach("stage.copy")?;
     let mut from = File::open(origin)?;
     let mut to = create(target, executable)?;
     // In the kernel, by reflink where the file system has it.
@@ -131,9 +139,23 @@ fn copy(origin: &Path, target: &Path, executable: bool) -> io::Result<()> {
 }
 
 fn write(target: &Path, bytes: &[u8], executable: bool) -> io::Result<()> {
+    fail_point::reach("stage.write")?;
     let mut file = create(target, executable)?;
     io::Write::write_all(&mut file, bytes)?;
     set_time(&file)
+}
+
+fn link(text: impl AsRef<Path>, target: &Path) -> io::Result<()> {
+    symlink(text, target)?;
+    let time = Timespec {
+        tv_sec: TIME.as_secs() as i64,
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
+    Ok(utimensat(CWD, target, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 fn set_time(file: &File) -> io::Result<()> {
@@ -191,8 +213,18 @@ mod tests {
             )
             .unwrap();
         let root = dir.path().join("root");
-        let trees = stage(&root, &inputs, &|_| dir.path().to_owned(), &[]).unwrap();
+        let (real, seen) = (
+            |_: &Digest| dir.path().to_owned(),
+            |_: &Digest| "/seen".into(),
+        );
+        let trees = stage(&root, &inputs, &real, &seen, &[]).unwrap();
         assert_eq!(trees, [dir.path()]);
+        assert_eq!(
+            fs::read_link(root.join("requires/x")).unwrap(),
+            Path::new("/seen")
+        );
+        let linked = root.join("requires/x").symlink_metadata().unwrap();
+        assert_eq!(linked.modified().unwrap(), SystemTime::UNIX_EPOCH + TIME);
         let laid = root.join("work/a/b");
         let metadata = laid.metadata().unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o755);

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::{ActionPaths, Isolation};
+use crate::process::Isolation;
 use crate::workspace::Workspace;
 
+use super::confine::Confining;
 use super::fault::Obstacle;
-use super::order::{Access, Order};
+use super::order::{Access, Opened, Order};
 
 /// The surroundings of an action's root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,14 +27,20 @@ pub(crate) struct Surroundings {
     pass_env: Vec<String>,
     /// The folders of the machine's tools.
     prefixes: Vec<PathBuf>,
+    /// The programs of the machine.
+    programs: Vec<PathBuf>,
     /// The trees that the root links to.
     trees: Vec<PathBuf>,
     access: Access,
+    /// Whether the root is to be seen at its fixed place.
+    fixed: bool,
 }
 
 /// Surroundings as a process gets them.
 #[derive(Debug)]
 pub(crate) struct Given {
+    /// The root as the process sees it.
+    pub(crate) root: PathBuf,
     /// The whole environment.
     pub(crate) env: Vec<(OsString, OsString)>,
     /// Values of it that are masked in logs.
@@ -53,8 +60,42 @@ impl Surroundings {
             caches: order.caches.clone(),
             pass_env: order.pass_env.clone(),
             prefixes: order.host.iter().map(|p| p.prefix.clone()).collect(),
+            programs: order.host.iter().map(|p| p.program.clone()).collect(),
             trees,
             access: order.access.clone(),
+            fixed: order.fixed,
+        }
+    }
+
+    /// The same with a root that is seen where it lies.
+    pub(crate) fn unmoved(self) -> Surroundings {
+        Surroundings {
+            fixed: false,
+            ..self
+        }
+    }
+
+    /// Whether HOME is the user's own.
+    pub(crate) fn has_user_home(&self) -> bool {
+        matches!(&self.access, Access::Steps(opened) if opened.home)
+    }
+
+    fn confining<'a>(
+        &'a self,
+        workspace: &'a Workspace,
+        root: &'a Path,
+        access: &'a Access,
+        caches: Vec<PathBuf>,
+    ) -> Confining<'a> {
+        Confining {
+            workspace,
+            root,
+            trees: &self.trees,
+            prefixes: &self.prefixes,
+            programs: &self.programs,
+            caches,
+            access,
+            fixed: self.fixed,
         }
     }
 
@@ -71,6 +112,7 @@ impl Surroundings {
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
         let mut caches = Vec::new();
+        let mut cache_folder = None;
         if !self.caches.is_empty() {
             let folder = match empty_caches {
                 true => root.join("tmp/cache"),
@@ -86,8 +128,13 @@ impl Surroundings {
                 })?;
                 caches.push(path);
             }
-            env.push(("CACHE".into(), folder.into()));
+            cache_folder = Some(folder);
         }
+        let confining = self.confining(workspace, root, &self.access, caches);
+        if let Some(folder) = cache_folder {
+            env.push(("CACHE".into(), confining.seen_caches(&folder).into()));
+        }
+        env.extend(confining.variables());
         let mut secrets = Vec::new();
         for name in &self.pass_env {
             if let Some(value) = workspace.user.value(name) {
@@ -95,36 +142,38 @@ impl Surroundings {
                 secrets.push(value.as_bytes().to_vec());
             }
         }
-        let mut isolation = Isolation::of_action(&ActionPaths {
-            root: root.to_owned(),
-            trees: self.trees.clone(),
-            prefixes: self.prefixes.clone(),
-            caches,
-        });
-        // Tools like `go mod vendor -o` make the folder `out` anew, which is a
-        // change of its parent. The root is this action's alone; what it links
-        // to lies elsewhere and stays read-only.
-        isolation.write.push(root.to_owned());
-        let isolation = match &self.access {
-            Access::Confined => Some(isolation),
-            Access::Network => Some(isolation.with_network(&[])),
-            Access::Free => None,
-            Access::Fetch { home } => {
-                let fetch = workspace.fetch_environment(home);
-                secrets.extend(fetch.secrets);
-                for (name, value) in fetch.vars {
-                    if !env.iter().any(|(known, _)| *known == name) {
-                        env.push((name, value));
-                    }
+        let mut readable = Vec::new();
+        if let Access::Fetch { home } = &self.access {
+            let fetch = workspace.fetch_environment(home);
+            secrets.extend(fetch.secrets);
+            readable = fetch.readable;
+            for (name, value) in fetch.vars {
+                if !env.iter().any(|(known, _)| *known == name) {
+                    env.push((name, value));
                 }
-                Some(isolation.with_network(&fetch.readable))
             }
-        };
+        }
+        let root = confining.seen_root();
         Ok(Given {
-            env: absolute_path(env, root),
+            env: absolute_path(env, &root),
             secrets,
-            isolation: isolation.filter(|_| workspace.kernel_isolates),
+            isolation: confining.isolation(&readable),
+            root,
         })
+    }
+
+    /// What they may touch where they are confined, for an audit.
+    pub(crate) fn granted(&self, workspace: &Workspace, root: &Path) -> Isolation {
+        let folder = workspace.store.folder().join("caches");
+        let caches = self.caches.iter().map(|name| folder.join(name)).collect();
+        let confined = Access::Steps(Opened::default());
+        let (access, readable) = match &self.access {
+            Access::Free => (&confined, Vec::new()),
+            Access::Fetch { home } => (&self.access, workspace.fetch_environment(home).readable),
+            Access::Steps(_) => (&self.access, Vec::new()),
+        };
+        self.confining(workspace, root, access, caches)
+            .lists(&readable)
     }
 }
 

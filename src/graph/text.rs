@@ -55,7 +55,7 @@ pub fn draw(graph: &Graph, screen: Screen) -> String {
             // A title that says no more than the stem is left out.
             let used = STEMS + columns(card.stem.as_str()) + columns(goal) + 2;
             let title = screen.rest(&card.title, used);
-            if card.title != card.stem.as_str() && screen.columns.is_none_or(|c| c > used + 8) {
+            if card.title != card.stem.as_str() && !title.is_empty() {
                 text.push_str(&format!("  {title}"));
             }
             text.push('\n');

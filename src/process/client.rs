@@ -309,6 +309,7 @@ impl Running {
             max_rss: finished.max_rss,
             strays: finished.strays,
             output_error: (finished.output_error != 0).then_some(finished.output_error),
+            without_spaces: finished.without_spaces,
         }
     }
 
@@ -331,6 +332,7 @@ fn nothing(exit: Exit) -> Outcome {
         max_rss: 0,
         strays: 0,
         output_error: None,
+        without_spaces: false,
     }
 }
 
@@ -359,7 +361,7 @@ fn request(execution: &Execution) -> io::Result<Vec<u8>> {
             .flat_map(|secret| mask::forms(secret))
             .collect(),
     };
-    Ok(Request::Start(start).encode())
+    Ok(Request::Start(Box::new(start)).encode())
 }
 
 async fn send(

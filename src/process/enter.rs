@@ -3,12 +3,14 @@
 //! Nothing stands between the terminal and the shell, so that job control,
 //! signals and the exit code are the shell's own: `mikado` becomes `mikado
 //! __keeper enter` (one thread, which namespaces need), which confines itself
-//! and becomes the program. The environment and the working directory are
-//! inherited on the way, and the isolation travels as an argument.
+//! and becomes the program. The environment is inherited
+//! on the way; the isolation and the working directory, which may be there only in
+//! a namespace, travel as an argument.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -18,9 +20,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::isolation::Isolation;
 use super::rules::Rules;
-use super::sys::{self, Namespaces};
-use super::wire::{Request, Start};
-use super::{client, keeper};
+use super::sys;
+use super::wire::{Request, Start, system_text};
+use super::{client, keeper, spaces};
 
 /// The argument of the keeper that makes it become a program.
 pub(super) const ENTER: &str = "enter";
@@ -36,7 +38,7 @@ pub fn become_program(
     let mut command = match isolation {
         None => {
             let mut command = Command::new(argv.first().cloned().unwrap_or_default());
-            command.args(argv.iter().skip(1));
+            command.args(argv.iter().skip(1)).current_dir(cwd);
             command
         }
         Some(isolation) => {
@@ -44,54 +46,61 @@ pub fn become_program(
                 Ok(program) => program,
                 Err(error) => return error,
             };
+            let request = match encoded(isolation, cwd) {
+                Ok(request) => request,
+                Err(error) => return error,
+            };
             let mut command = Command::new(program);
             command
                 .arg0("mikado")
-                .args([keeper::ARGUMENT, ENTER, &encoded(isolation)])
-                .args(argv);
+                .args([keeper::ARGUMENT, ENTER, &request])
+                .args(argv)
+                .current_dir("/");
             command
         }
     };
     command
         .env_clear()
         .envs(env.iter().map(|(name, value)| (name, value)))
-        .current_dir(cwd)
         .exec()
 }
 
-fn encoded(isolation: &Isolation) -> String {
+fn encoded(isolation: &Isolation, cwd: &Path) -> io::Result<String> {
     let start = Start {
         argv: Vec::new(),
         env: Vec::new(),
-        cwd: CString::default(),
+        cwd: system_text(cwd.as_os_str())?,
         isolation: Some(isolation.clone()),
         mask: Vec::new(),
     };
-    BASE64.encode(&Request::Start(start).encode()[4..])
+    Ok(BASE64.encode(&Request::Start(Box::new(start)).encode()[4..]))
 }
 
-fn decoded(text: &OsString) -> io::Result<Isolation> {
+fn decoded(text: &OsString) -> io::Result<(Isolation, CString)> {
     let body = BASE64.decode(text.as_encoded_bytes());
     let body = body.map_err(|_| io::ErrorKind::InvalidInput)?;
     match Request::decode(&body)? {
-        Request::Start(Start {
-            isolation: Some(isolation),
-            ..
-        }) => Ok(isolation),
+        Request::Start(start) => match start.isolation {
+            Some(isolation) => Ok((isolation, start.cwd)),
+            None => Err(io::ErrorKind::InvalidInput.into()),
+        },
         _ => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 
 /// The other side of `become_program`; it returns only where something failed.
 pub(super) fn enter(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
-    let isolation = decoded(&arguments.next().unwrap_or_default())?;
+    let (isolation, cwd) = decoded(&arguments.next().unwrap_or_default())?;
     let program = arguments.next().ok_or(io::ErrorKind::InvalidInput)?;
-    let namespaces = isolation.private_network && !isolation.network;
+    let spaces = isolation.spaces.as_ref();
+    let namespaces = spaces.map(|spaces| spaces::lay_out(&isolation, spaces));
     let ruleset = Rules::new()
         .ruleset(&isolation)
         .map_err(|error| io::Error::other(error.to_string()))?;
-    let namespaces = namespaces.then(Namespaces::new);
-    sys::confine(ruleset.as_ref().map(AsFd::as_fd), namespaces.as_ref())?;
+    sys::confine(ruleset.as_ref().map(AsFd::as_fd), namespaces.as_ref())
+        .map_err(|error| io::Error::other(format!("could not confine the shell: {error}")))?;
+    // It may be a place that is there only now.
+    std::env::set_current_dir(OsStr::from_bytes(cwd.as_bytes()))?;
     let error = Command::new(&program).args(arguments).exec();
     Err(io::Error::new(
         error.kind(),

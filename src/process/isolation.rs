@@ -57,13 +57,31 @@ pub struct Isolation {
     pub write: Vec<PathBuf>,
     /// Sockets on disk to connect to. Kernels before Landlock's version 9 can't refuse the others.
     pub sockets: Vec<PathBuf>,
-    /// Whether it may use the network. If not: no TCP (Landlock's version 4), no UDP (version 10), no abstract
-    /// Unix sockets of processes outside (version 6).
+    /// Whether it may use the network. If not: no TCP (Landlock's version 4), no UDP (version 10). Abstract Unix
+    /// sockets of processes outside are out of reach in either case (version 6).
     pub network: bool,
-    /// Without `network`, also a network namespace of its own where the kernel grants an unprivileged process
-    /// one: no network at all, not even loopback. Not the default: it costs a third of a millisecond, and in the
-    /// user namespace that it needs, files of other users belong to nobody, and root is root over its own files only.
-    pub private_network: bool,
+    /// Whether Landlock is left out, as on a kernel that has none.
+    pub without_landlock: bool,
+    /// The namespaces that it gets; `None` leaves it in those of this process.
+    pub spaces: Option<Spaces>,
+}
+
+/// Namespaces of an execution's own: a world in which some folders are out of sight. What the isolation lets it
+/// read, write or connect to is seen in there all the same, at its place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Spaces {
+    /// Folders and sockets that are out of sight, with all that is below them; what is not there is passed over.
+    pub hidden: Vec<PathBuf>,
+    /// Files and folders that are seen, read-only, although no rule of Landlock speaks of them.
+    pub seen: Vec<PathBuf>,
+    /// The folder that is `/tmp` and `/var/tmp`; without it both are like other hidden folders.
+    pub tmp: Option<PathBuf>,
+    /// Folders that are seen elsewhere, and where: a place below a hidden folder. They are not seen at their own.
+    pub moved: Vec<(PathBuf, PathBuf)>,
+    /// Whether it also gets a network of its own, with nothing in it: not even loopback is up.
+    pub network: bool,
+    /// Whether the execution is wrong without them. Otherwise it is started without where the kernel refuses.
+    pub required: bool,
 }
 
 /// The parts of an action's root and its surroundings, for [`Isolation::of_action`].
@@ -168,7 +186,7 @@ mod tests {
             written,
             ["/r/work", "/r/out", "/r/tmp", "/r/home", "/cache/go"].map(Path::new)
         );
-        assert!(!isolation.network && !isolation.private_network);
+        assert!(!isolation.network);
     }
 
     #[test]

@@ -9,12 +9,12 @@
 //!
 //! When the engine is gone, however, every socket closes: each reaper kills
 //! its execution, and the keeper waits for them, kills what is left, and ends.
-//! When the keeper alone is killed, reapers and executions go on, and end with
-//! the engine. The keeper takes a session and a name of its own (`keeper` in the
+//! When the keeper alone is killed, each reaper sees a pipe close that the keeper
+//! held, kills its execution, and is gone: the engine hears that it was lost. The keeper takes a session and a name of its own (`keeper` in the
 //! process table), so neither a terminal's Ctrl-C nor a `killall -9 mikado`
 //! reaches it before it has cleaned up.
 
-use std::io;
+use std::io::{self, PipeReader, PipeWriter};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -28,7 +28,7 @@ use super::outcome::Stage;
 use super::reaper::{self, EndedChildren};
 use super::sys::{self, Waited};
 use super::wire::Finished;
-use super::{enter, family, kernel, pass};
+use super::{deed, enter, family, kernel, pass, tracer};
 
 /// The hidden argument that makes `mikado` a keeper.
 pub const ARGUMENT: &str = "__keeper";
@@ -41,16 +41,18 @@ const FAREWELL: Duration = Duration::from_secs(10);
 pub fn main(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
     let result = match arguments.next() {
         Some(probe) if probe == kernel::PROBE => kernel::answer_probe(),
-        Some(word) if word == enter::ENTER => return tell(enter::enter(arguments)),
+        Some(word) if word == enter::ENTER => return tell(enter::enter(arguments).map(|()| 0)),
+        Some(word) if word == deed::TRACE => return tell(tracer::trace(arguments)),
         _ => keep(),
     };
     u8::from(result.is_err())
 }
 
 /// Tells the user why a program was not started; returns the exit code, as a shell has it.
-fn tell(entered: io::Result<()>) -> u8 {
-    let Err(error) = entered else {
-        return 0;
+fn tell(ended: io::Result<u8>) -> u8 {
+    let error = match ended {
+        Ok(code) => return code,
+        Err(error) => error,
     };
     // Nobody listens: then nobody is told.
     drop(io::Write::write_all(
@@ -65,7 +67,10 @@ fn tell(entered: io::Result<()>) -> u8 {
 
 fn keep() -> io::Result<()> {
     let control = settle()?;
+    let (life, alive) = io::pipe()?;
     let mut keeper = Keeper {
+        life,
+        alive: Some(alive),
         ended: EndedChildren::watch()?,
         control: Some(control),
         reapers: Vec::new(),
@@ -110,6 +115,9 @@ struct Reaper {
 }
 
 struct Keeper {
+    /// Closes when the keeper is gone, since it alone holds the other end.
+    life: PipeReader,
+    alive: Option<PipeWriter>,
     ended: EndedChildren,
     /// Until the engine is gone.
     control: Option<UnixStream>,
@@ -184,9 +192,10 @@ impl Keeper {
         match sys::fork() {
             Ok(None) => {
                 self.control = None;
+                self.alive = None;
                 self.reapers.clear();
                 become_subreaper(c"keeper: reaper");
-                sys::exit_now(i32::from(reaper::serve(&socket).is_err()));
+                sys::exit_now(i32::from(reaper::serve(&socket, &self.life).is_err()));
             }
             Ok(Some(pid)) => self.reapers.push(Reaper { pid, socket }),
             Err(error) => {

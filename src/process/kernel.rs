@@ -61,6 +61,24 @@ impl Kernel {
         Ok(Kernel::landlock().with_answer(&String::from_utf8_lossy(&output.stdout)))
     }
 
+    /// What is left of it where only `landlock`, only `namespaces` or `none` of it is wanted; `None` for another word.
+    #[must_use]
+    pub fn limited(self, word: &str) -> Option<Kernel> {
+        let landlock = self.landlock;
+        match word {
+            "landlock" => Some(Kernel {
+                landlock,
+                ..Kernel::default()
+            }),
+            "namespaces" => Some(Kernel {
+                landlock: 0,
+                ..self
+            }),
+            "none" => Some(Kernel::default()),
+            _ => None,
+        }
+    }
+
     fn with_answer(self, answer: &str) -> Kernel {
         let [user_namespaces, mount_namespaces, network_namespaces] =
             NAMES.map(|name| answer.split_whitespace().any(|word| word == name));

@@ -23,6 +23,8 @@ pub struct Outcome {
     pub strays: u32,
     /// The system's error number for the first write to its log that failed (a full disk): the log is cut there.
     pub output_error: Option<i32>,
+    /// Whether the kernel refused the namespaces that it was to have, and it ran without.
+    pub without_spaces: bool,
 }
 
 /// How an execution ended.
@@ -62,6 +64,8 @@ pub enum Stage {
     Request,
     /// Making a process.
     Fork,
+    /// Making its namespaces.
+    Separate,
     /// Setting up the isolation.
     Isolate,
     /// Changing to the working directory.
@@ -73,9 +77,10 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Stage; 6] = [
+    const ALL: [Stage; 7] = [
         Stage::Request,
         Stage::Fork,
+        Stage::Separate,
         Stage::Isolate,
         Stage::ChangeFolder,
         Stage::Output,
@@ -129,6 +134,7 @@ impl fmt::Display for NotStarted {
         match self.stage {
             Stage::Request => write!(out, "cannot ask the keeper to start `{program}`: {cause}"),
             Stage::Fork => write!(out, "cannot make a process for `{program}`: {cause}"),
+            Stage::Separate => write!(out, "cannot make namespaces for `{program}`: {cause}"),
             Stage::Isolate => write!(out, "cannot isolate `{program}`: {cause}"),
             Stage::ChangeFolder => write!(
                 out,
@@ -228,6 +234,6 @@ mod tests {
             assert_eq!(Stage::from_number(stage.number()), Some(stage));
         }
         assert_eq!(Stage::from_number(0), None);
-        assert_eq!(Stage::from_number(7), None);
+        assert_eq!(Stage::from_number(8), None);
     }
 }

@@ -11,7 +11,7 @@
 //! The rule for what the leader leaves behind: while a process still holds the
 //! output, it has `SETTLE` to end by itself (a `tee` that writes its last
 //! lines); without output, or after that, all is killed. After a request to
-//! terminate they have until the request to kill. When the engine is gone all is killed at once.
+//! terminate they have until the request to kill. When the engine or the keeper is gone all is killed at once.
 //! What can't be killed (a process of another user, or one that hangs in the
 //! kernel) is given up after `GIVE_UP`; the reaper takes nothing new then.
 
@@ -28,9 +28,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::outcome::Stage;
 use super::output::{Log, number};
 use super::rules::Rules;
-use super::sys::{self, Namespaces, Plan, Stack, Waited};
+use super::sys::{self, Plan, Stack, Waited};
 use super::wire::{Ending, Finished, Request, Start, read_body};
-use super::{family, pass};
+use super::{family, pass, spaces};
 
 const SETTLE: Duration = Duration::from_secs(1);
 const GIVE_UP: Duration = Duration::from_secs(5);
@@ -63,14 +63,18 @@ impl AsFd for EndedChildren {
     }
 }
 
-/// Serves the engine on `socket` until it closes.
-pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
+/// Serves the engine on `socket` until it closes, or `keeper` does: then its keeper is gone.
+pub(super) fn serve(socket: &UnixStream, keeper: &PipeReader) -> io::Result<()> {
     let mut ended = EndedChildren::watch()?;
     let mut tools = Tools {
         stack: Stack::new(),
         rules: OnceCell::new(),
     };
     loop {
+        let [_, is_lost] = sys::wait_readable([Some(socket.as_fd()), Some(keeper.as_fd())], None);
+        if is_lost {
+            return Ok(());
+        }
         let mut header = [0; 4];
         let (count, output) = pass::receive(socket, &mut header)?;
         if count == 0 {
@@ -82,8 +86,12 @@ pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
             continue;
         };
         let output = output.ok_or(ErrorKind::InvalidData)?;
-        let finished = match Run::start(socket, &mut ended, &mut tools, &start, output) {
-            Ok(run) => run.watch(),
+        let finished = match Run::start(socket, keeper, &mut ended, &mut tools, &start, output) {
+            Ok(run) => match run.watch() {
+                Some(finished) => finished,
+                // No answer says that the execution was lost.
+                None => return Ok(()),
+            },
             Err((stage, error)) => Finished::not_started(stage, error, true),
         };
         // The engine may be gone; the next receive tells.
@@ -128,6 +136,7 @@ impl Phase {
 /// One execution.
 struct Run<'a> {
     socket: &'a UnixStream,
+    keeper: &'a PipeReader,
     ended: &'a mut EndedChildren,
     log: Log,
     /// Until it has ended.
@@ -138,11 +147,13 @@ struct Run<'a> {
     /// Whether the engine asked for its end.
     asked: bool,
     engine_gone: bool,
+    keeper_gone: bool,
 }
 
 impl<'a> Run<'a> {
     fn start(
         socket: &'a UnixStream,
+        keeper: &'a PipeReader,
         ended: &'a mut EndedChildren,
         tools: &mut Tools,
         start: &Start,
@@ -156,26 +167,35 @@ impl<'a> Run<'a> {
                 .rules
                 .get_or_init(Rules::new)
                 .ruleset(isolation)
-                .map_err(|_| (Stage::Isolate, libc::EINVAL))?,
+                .map_err(|error| (Stage::Isolate, error.0))?,
         };
-        let namespaces = start
-            .isolation
-            .as_ref()
-            .filter(|isolation| isolation.private_network && !isolation.network);
-        let namespaces = namespaces.map(|_| Namespaces::new());
+        let spaces = start.isolation.as_ref().and_then(|isolation| {
+            let spaces = isolation.spaces.as_ref()?;
+            Some((spaces.required, spaces::lay_out(isolation, spaces)))
+        });
         let began = Instant::now();
-        let plan = Plan {
+        let mut plan = Plan {
             programs: &candidates(start),
             argv: &start.argv,
             env: &start.env,
             cwd: &start.cwd,
             output: input.as_fd(),
             ruleset: ruleset.as_ref().map(AsFd::as_fd),
-            namespaces: namespaces.as_ref(),
+            namespaces: spaces.as_ref().map(|(_, namespaces)| namespaces),
         };
-        let leader = sys::spawn(&plan, &mut tools.stack)?;
+        let mut without_spaces = false;
+        let leader = match (sys::spawn(&plan, &mut tools.stack), &spaces) {
+            // A limit may be reached now that was not when it was tried.
+            (Err((Stage::Separate, _)), Some((false, _))) => {
+                without_spaces = true;
+                plan.namespaces = None;
+                sys::spawn(&plan, &mut tools.stack)?
+            }
+            (leader, _) => leader?,
+        };
         Ok(Run {
             socket,
+            keeper,
             ended,
             log,
             leader: Some(leader),
@@ -190,13 +210,16 @@ impl<'a> Run<'a> {
                 strays: 0,
                 output_error: 0,
                 reusable: true,
+                without_spaces,
             },
             asked: false,
             engine_gone: false,
+            keeper_gone: false,
         })
     }
 
-    fn watch(mut self) -> Finished {
+    /// Watches it to its end; `None` where the keeper went first.
+    fn watch(mut self) -> Option<Finished> {
         while self.reap() {
             self.advance();
             if !self.finished.reusable {
@@ -206,7 +229,7 @@ impl<'a> Run<'a> {
         }
         self.log.drain();
         self.finished.output_error = self.log.error;
-        self.finished
+        (!self.keeper_gone).then_some(self.finished)
     }
 
     /// Takes all that has ended; says whether there is a child left.
@@ -265,8 +288,11 @@ impl<'a> Run<'a> {
             Phase::Killing(_) => Some(Duration::from_millis(10)),
         };
         let socket = (!self.engine_gone).then_some(self.socket.as_fd());
-        let [ended, request, output] =
-            sys::wait_readable([Some(self.ended.as_fd()), socket, self.log.pipe()], timeout);
+        let keeper = (!self.keeper_gone).then_some(self.keeper.as_fd());
+        let [ended, request, output, is_lost] = sys::wait_readable(
+            [Some(self.ended.as_fd()), socket, self.log.pipe(), keeper],
+            timeout,
+        );
         if output {
             self.log.take();
         }
@@ -275,6 +301,11 @@ impl<'a> Run<'a> {
         }
         if request {
             self.obey();
+        }
+        if is_lost {
+            self.keeper_gone = true;
+            self.asked = true;
+            self.phase = Phase::Killing(Instant::now() + GIVE_UP);
         }
     }
 

@@ -12,7 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::isolation::Isolation;
+use super::isolation::{Isolation, Spaces};
 use super::outcome::Stage;
 
 /// The longest body that is accepted: far above what the kernel lets an
@@ -38,7 +38,7 @@ pub(super) struct Start {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Request {
     /// Start this.
-    Start(Start),
+    Start(Box<Start>),
     /// Send SIGTERM to all of it.
     Terminate,
     /// Kill all of it.
@@ -73,6 +73,8 @@ pub(super) struct Finished {
     pub(super) output_error: i32,
     /// Whether the reaper is clean, and takes another execution.
     pub(super) reusable: bool,
+    /// Whether it ran without the namespaces that it was to have.
+    pub(super) without_spaces: bool,
 }
 
 impl Request {
@@ -88,10 +90,14 @@ impl Request {
                 frame.byte(start.isolation.is_some().into());
                 if let Some(isolation) = &start.isolation {
                     for paths in [&isolation.read, &isolation.write, &isolation.sockets] {
-                        frame.list(paths.iter().map(|path| path.as_os_str().as_bytes()));
+                        frame.paths(paths);
                     }
                     frame.byte(isolation.network.into());
-                    frame.byte(isolation.private_network.into());
+                    frame.byte(isolation.without_landlock.into());
+                    frame.byte(isolation.spaces.is_some().into());
+                    if let Some(spaces) = &isolation.spaces {
+                        frame.spaces(spaces);
+                    }
                 }
                 frame.list(start.mask.iter().map(Vec::as_slice));
             }
@@ -105,7 +111,7 @@ impl Request {
     pub(super) fn decode(body: &[u8]) -> io::Result<Request> {
         let mut body = Body(body);
         let request = match body.byte()? {
-            1 => Request::Start(Start {
+            1 => Request::Start(Box::new(Start {
                 argv: body.list(text)?,
                 env: body.list(text)?,
                 cwd: text(body.bytes()?)?,
@@ -116,11 +122,15 @@ impl Request {
                         write: body.list(path)?,
                         sockets: body.list(path)?,
                         network: body.byte()? != 0,
-                        private_network: body.byte()? != 0,
+                        without_landlock: body.byte()? != 0,
+                        spaces: match body.byte()? {
+                            0 => None,
+                            _ => Some(body.spaces()?),
+                        },
                     }),
                 },
                 mask: body.list(|bytes| Ok(bytes.to_vec()))?,
-            }),
+            })),
             2 => Request::Terminate,
             3 => Request::Kill,
             _ => return Err(malformed()),
@@ -141,6 +151,7 @@ impl Finished {
             strays: 0,
             output_error: 0,
             reusable,
+            without_spaces: false,
         }
     }
 
@@ -161,6 +172,7 @@ impl Finished {
         frame.long(self.strays.into());
         frame.number(self.output_error);
         frame.byte(self.reusable.into());
+        frame.byte(self.without_spaces.into());
         frame.finish()
     }
 
@@ -181,6 +193,7 @@ impl Finished {
             strays: u32::try_from(body.long()?).map_err(|_| malformed())?,
             output_error: body.number()?,
             reusable: body.byte()? != 0,
+            without_spaces: body.byte()? != 0,
         };
         body.end()?;
         Ok(finished)
@@ -272,6 +285,21 @@ impl Frame {
         items.for_each(|item| self.bytes(item));
     }
 
+    fn paths(&mut self, paths: &[PathBuf]) {
+        self.list(paths.iter().map(|path| path.as_os_str().as_bytes()));
+    }
+
+    fn spaces(&mut self, spaces: &Spaces) {
+        self.paths(&spaces.hidden);
+        self.paths(&spaces.seen);
+        self.paths(spaces.tmp.as_slice());
+        let (folders, places): (Vec<_>, Vec<_>) = spaces.moved.iter().cloned().unzip();
+        self.paths(&folders);
+        self.paths(&places);
+        self.byte(spaces.network.into());
+        self.byte(spaces.required.into());
+    }
+
     fn finish(mut self) -> Vec<u8> {
         let length = u32::try_from(self.0.len() - 4).unwrap_or(u32::MAX);
         self.0[..4].copy_from_slice(&length.to_le_bytes());
@@ -316,6 +344,23 @@ impl<'a> Body<'a> {
         (0..length).map(|_| read(self.bytes()?)).collect()
     }
 
+    fn spaces(&mut self) -> io::Result<Spaces> {
+        let (hidden, seen) = (self.list(path)?, self.list(path)?);
+        let tmp = self.list(path)?.pop();
+        let (folders, places) = (self.list(path)?, self.list(path)?);
+        if folders.len() != places.len() {
+            return Err(malformed());
+        }
+        Ok(Spaces {
+            hidden,
+            seen,
+            tmp,
+            moved: folders.into_iter().zip(places).collect(),
+            network: self.byte()? != 0,
+            required: self.byte()? != 0,
+        })
+    }
+
     fn end(&self) -> io::Result<()> {
         if self.0.is_empty() {
             Ok(())
@@ -347,13 +392,28 @@ mod tests {
     }
 
     fn isolations() -> impl Strategy<Value = Isolation> {
-        (paths(), paths(), paths(), any::<bool>(), any::<bool>()).prop_map(
-            |(read, write, sockets, network, private_network)| Isolation {
+        let spaces = proptest::option::of(spaces());
+        (paths(), paths(), paths(), any::<[bool; 2]>(), spaces).prop_map(
+            |(read, write, sockets, [network, without_landlock], spaces)| Isolation {
                 read,
                 write,
                 sockets,
                 network,
-                private_network,
+                without_landlock,
+                spaces,
+            },
+        )
+    }
+
+    fn spaces() -> impl Strategy<Value = Spaces> {
+        (paths(), paths(), paths(), any::<[bool; 2]>()).prop_map(
+            |(hidden, seen, moved, [network, required])| Spaces {
+                tmp: hidden.first().cloned(),
+                moved: moved.iter().cloned().zip(hidden.iter().cloned()).collect(),
+                hidden,
+                seen,
+                network,
+                required,
             },
         )
     }
@@ -383,7 +443,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_request_is_read_as_it_was_written(start in starts()) {
-            for request in [Request::Start(start), Request::Terminate, Request::Kill] {
+            for request in [Request::Start(Box::new(start)), Request::Terminate, Request::Kill] {
                 prop_assert_eq!(Request::decode(&body(&request.encode())).unwrap(), request);
             }
         }
@@ -392,7 +452,7 @@ mod tests {
         fn an_answer_is_read_as_it_was_written(number: i32, micros in 0..u64::MAX / 2, max_rss: u64, strays: u32, reusable: bool) {
             for ending in [Ending::Code(number), Ending::Signal(number), Ending::NotStarted(Stage::Exec, number)] {
                 let wall = Duration::from_micros(micros);
-                let finished = Finished { ending, wall, cpu: wall / 2, max_rss, strays, output_error: number, reusable };
+                let finished = Finished { ending, wall, cpu: wall / 2, max_rss, strays, output_error: number, reusable, without_spaces: !reusable };
                 let finished = Finished { cpu: Duration::from_micros(finished.cpu.as_micros() as u64), ..finished };
                 prop_assert_eq!(Finished::decode(&body(&finished.encode())).unwrap(), finished);
             }
@@ -406,7 +466,7 @@ mod tests {
 
         #[test]
         fn a_cut_request_is_an_error(start in starts(), cut in 1..50usize) {
-            let whole = body(&Request::Start(start).encode());
+            let whole = body(&Request::Start(Box::new(start)).encode());
             let cut = whole.len().saturating_sub(cut);
             prop_assert!(Request::decode(&whole[..cut]).is_err());
         }

@@ -10,7 +10,7 @@ use crate::event::{Event, Failure, How, Outcome, Wait, WaitKind};
 use crate::runner::units::show_duration;
 use crate::words::{count, list};
 
-use super::{Blocked, Report, Summary, write_block};
+use super::{Blocked, Report, Summary, without_controls, write_block};
 
 /// How many reasons are shown in a line.
 const REASONS: usize = 3;
@@ -59,6 +59,10 @@ impl PlainReport {
                     let rest = format!("{card} in {}", show_duration(*took));
                     self.line("Ran", AnsiColor::Green, &rest)
                 }
+                How::Repeated => {
+                    let rest = format!("{card}, executed twice in {}", show_duration(*took));
+                    self.line("Same", AnsiColor::Green, &rest)
+                }
                 How::Fresh => self.line("Fresh", AnsiColor::Green, card.as_str()),
                 How::Restored => self.line("Restored", AnsiColor::Green, card.as_str()),
                 How::Held => self.line("Holds", AnsiColor::Green, card.as_str()),
@@ -66,7 +70,7 @@ impl PlainReport {
             },
             // What happened is told of at the end, where it is not overlooked.
             Outcome::Failed(_) => self.line("Failed", AnsiColor::Red, card.as_str()),
-            Outcome::Waits(_) => self.line("Waits", AnsiColor::Yellow, card.as_str()),
+            Outcome::Waits(_) => self.line("Waits", AnsiColor::Magenta, card.as_str()),
             Outcome::NotStarted { .. } => Ok(()),
         }
     }
@@ -92,15 +96,11 @@ impl PlainReport {
     }
 
     fn wait(&mut self, card: &Stem, wait: &Wait, blocks: &[Stem]) -> io::Result<()> {
-        let word = match wait.kind {
-            WaitKind::Stuck => "stuck",
-            _ => "waiting",
+        let (word, color) = match wait.kind {
+            WaitKind::Stuck => ("stuck", AnsiColor::Red),
+            _ => ("waiting", AnsiColor::Magenta),
         };
-        self.heading(
-            AnsiColor::Yellow,
-            word,
-            &format!(": {card}: {}", wait.message),
-        )?;
+        self.heading(color, word, &format!(": {card}: {}", wait.message))?;
         for line in &wait.lines {
             match wait.kind {
                 WaitKind::Probe => writeln!(self.out, "  | {line}")?,
@@ -166,6 +166,11 @@ impl Report for PlainReport {
                 &format!("{card}: {holder} is at it"),
             ),
             Event::CardFinished { card, outcome } => self.finished(card, outcome),
+            Event::LogReplayed { card, output, .. } => {
+                let text = without_controls(&String::from_utf8_lossy(output));
+                let mut lines = text.lines();
+                lines.try_for_each(|line| writeln!(self.out, "{card} | {line}"))
+            }
             Event::RunStarted { .. }
             | Event::CardStarted { .. }
             | Event::PartStarted { .. }
@@ -190,7 +195,7 @@ impl Report for PlainReport {
         let lacking = |blocked: &&Blocked| !blocked.lacks.is_empty() && !is_interrupted;
         for blocked in summary.blocked.iter().filter(lacking) {
             let rest = format!(": {} lacks {}", blocked.card, list(&blocked.lacks));
-            self.heading(AnsiColor::Yellow, "blocked", &rest)?;
+            self.heading(AnsiColor::Magenta, "blocked", &rest)?;
         }
         for (card, failure) in &summary.failures {
             self.failure(card, failure, summary)?;

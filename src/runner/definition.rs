@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::tools::{self, ToolSpec};
-use super::units;
 use super::value::Value;
+use super::{platform, units};
 
 /// A runner.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -66,8 +66,9 @@ pub struct Definition {
     /// Whether the steps see the user's home folder.
     pub home: Option<Home>,
     /// Sockets that the steps may use.
-    pub sockets: Vec<String>,
-    /// The platforms that it works on; empty for all.
+    pub sockets: Vec<Socket>,
+    /// The platforms that it works on, such as `x86_64-linux`; empty for all.
+    #[serde(deserialize_with = "platforms")]
     pub platform: Vec<String>,
     /// What to ask before a command runs.
     pub confirm: Option<String>,
@@ -76,9 +77,7 @@ pub struct Definition {
 }
 
 /// The four kinds of work that a card can have, and a page's none.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A runner with `inputs`: cached and isolated.
@@ -120,6 +119,35 @@ impl Definition {
             definition.with = with.clone();
         }
         Ok(definition)
+    }
+
+    /// What a build opens up to its steps and checks, as its keys say it; `None`
+    /// where it opens nothing up. What comes out stays on this machine.
+    pub fn opened_up(&self) -> Option<String> {
+        let keys = self.opened_keys();
+        (!keys.is_empty()).then(|| crate::words::list(&keys))
+    }
+
+    /// The same, a text for each key: `KEY: VALUE`.
+    pub fn opened_keys(&self) -> Vec<String> {
+        let mut keys = Vec::new();
+        if self.isolation == Isolation::None {
+            keys.push("isolation: none".to_owned());
+        }
+        if self.network {
+            keys.push("network: true".to_owned());
+        }
+        if self.home == Some(Home::User) {
+            keys.push("home: user".to_owned());
+        }
+        if !self.sockets.is_empty() {
+            let words: Vec<&str> = self.sockets.iter().map(|socket| socket.word()).collect();
+            keys.push(format!("sockets: [{}]", words.join(", ")));
+        }
+        if !self.pass_env.is_empty() {
+            keys.push(format!("pass-env: [{}]", self.pass_env.join(", ")));
+        }
+        keys
     }
 
     /// What kind of work it does: found from what it has.
@@ -337,6 +365,36 @@ pub enum Root {
 pub enum Home {
     /// The user's own.
     User,
+}
+
+/// A socket of a service of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Socket {
+    /// That of Nix's daemon.
+    Nix,
+    /// That of Docker or Podman.
+    Docker,
+    /// That of the user's ssh agent.
+    SshAgent,
+}
+
+impl Socket {
+    /// Its word in a runner.
+    pub fn word(self) -> &'static str {
+        match self {
+            Socket::Nix => "nix",
+            Socket::Docker => "docker",
+            Socket::SshAgent => "ssh-agent",
+        }
+    }
+}
+
+/// The names of platforms, in either order, as `ISA-OS`.
+fn platforms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let name = |text: &String| platform::isa_and_os(text).map_err(serde::de::Error::custom);
+    texts.iter().map(name).collect()
 }
 
 fn skipped<'de, D: Deserializer<'de>>(

@@ -12,12 +12,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use crate::runner::client::{Client, Failed, UserEnvironment, masked};
 use crate::runner::source_spec::is_commit;
-use crate::store::{Sri, StoreError, nar_hash};
+use crate::store::{Sri, StoreError, nar_hash, note_of};
 
 /// Whether the network may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,6 +189,10 @@ impl GitSources {
                 tree::fetch(&self.git()?, url, commit, tag, &self.folder, &folder)?;
             }
         }
+        // For collections; where it can't be written, there are none either.
+        let note = self.folder.join(note_of(commit));
+        let noted = File::options().create(true).append(true).open(note);
+        drop(noted.and_then(|file| file.set_modified(SystemTime::now())));
         if let Some(wanted) = hash {
             let found = self.hash_of(&folder, commit)?;
             if found != wanted {

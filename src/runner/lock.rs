@@ -238,7 +238,12 @@ fn quoted(text: &str) -> String {
             .contains(&text.to_ascii_lowercase().as_str());
     match plain {
         true => text.to_owned(),
-        false => serde_json::Value::from(text).to_string(),
+        // JSON is YAML, but for the line ends that only YAML knows: it folds them.
+        false => serde_json::Value::from(text)
+            .to_string()
+            .replace('\u{85}', "\\u0085")
+            .replace('\u{2028}', "\\u2028")
+            .replace('\u{2029}', "\\u2029"),
     }
 }
 

@@ -104,6 +104,33 @@ impl FromStr for Platform {
     }
 }
 
+/// The systems and processors that a runner can be for.
+const SYSTEMS: [&str; 2] = ["linux", "macos"];
+const PROCESSORS: [&str; 4] = ["x86_64", "aarch64", "riscv64", "x86"];
+
+/// The name of a machine, such as `x86_64-linux`, of one that is written in either order.
+///
+/// # Errors
+///
+/// It names no system or no processor that is known.
+pub(crate) fn isa_and_os(text: &str) -> Result<String, NoMachine> {
+    let (one, other) = text.split_once('-').unwrap_or((text, ""));
+    let found = [(one, other), (other, one)]
+        .into_iter()
+        .find(|(isa, os)| PROCESSORS.contains(isa) && SYSTEMS.contains(os));
+    match found {
+        Some((isa, os)) => Ok(format!("{isa}-{os}")),
+        None => Err(NoMachine(text.to_owned())),
+    }
+}
+
+/// What is wrong with a text that should name a machine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no platform: expected a processor and a system, such as `x86_64-linux`, `aarch64-linux`, `x86_64-macos` or `aarch64-macos`"
+)]
+pub(crate) struct NoMachine(String);
+
 impl Serialize for Platform {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
@@ -121,6 +148,16 @@ impl<'de> Deserialize<'de> for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_is_named_in_either_order() {
+        for text in ["x86_64-linux", "linux-x86_64"] {
+            assert_eq!(isa_and_os(text), Ok("x86_64-linux".to_owned()));
+        }
+        for text in ["linux", "x86_64", "x86_64-linux-gnu", "amd64-linux", ""] {
+            assert_eq!(isa_and_os(text), Err(NoMachine(text.to_owned())));
+        }
+    }
 
     #[test]
     fn platforms_are_ordered_by_name() {

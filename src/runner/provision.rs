@@ -21,7 +21,7 @@ use crate::runner::platform::Platform;
 use crate::runner::pypi::Pip;
 use crate::runner::tools::{Declared, Package, ToolError, ToolFault};
 use crate::runner::unpack::unpack;
-use crate::store::{Holder, Store, StoreError};
+use crate::store::{Holder, Lock, Store, StoreError};
 
 /// How many tools are downloaded and unpacked at once.
 pub(crate) const AT_ONCE: usize = 4;
@@ -146,9 +146,11 @@ impl<'a> Provisioner<'a> {
                 false => ControlFlow::Continue(()),
             }
         };
-        let Some(_alone) = self
-            .store
-            .lock(&digest, &format!("tool {}", declared.name), wait)?
+        let Some(_alone) = self.store.lock(
+            &Lock::Action(digest),
+            &format!("tool {}", declared.name),
+            wait,
+        )?
         else {
             return Err(refused(
                 package,

@@ -316,7 +316,7 @@ mod tests {
     fn unknown_name_suggests_one() {
         assert_eq!(
             sources("authentik: {path: x}", &[], &["autentik=y"]).unwrap_err(),
-            "no source is called `autentik` (did you mean `authentik`?); add it to `runners/sources.yaml`"
+            "no source is called `autentik` (did you mean `authentik`?); add it to `sources.yaml`"
         );
     }
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{During as _, StoreError};
 use super::parallel;
+use crate::fail_point;
 
 /// The modes of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,7 @@ pub(super) fn copy_tree(from: &Path, to: &Path, modes: Modes) -> Result<(), Stor
 }
 
 fn copy_file(from: &PathBuf, to: &PathBuf, modes: Modes) -> Result<(), StoreError> {
+    fail_point::reach("copy.file").during("copy a file to", to)?;
     fs::copy(from, to).during("copy a file to", to)?;
     if modes == Modes::Kept {
         return Ok(());

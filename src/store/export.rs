@@ -3,7 +3,7 @@
 //! The copy is made beside the destination and renamed into place, so nobody
 //! sees half of it, and what was there before stays until then.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use super::copy::{Modes, copy_tree};
 use super::error::{During as _, StoreError};
 use super::scratch::remove_all;
 use crate::digest::Digest;
+use crate::fail_point;
 
 impl Store {
     /// Copies an artifact to `destination`, which must be missing or an empty
@@ -103,12 +104,10 @@ fn real_path(path: &Path) -> Result<PathBuf, StoreError> {
 fn copy_beside(tree: &Path, destination: &Path, found: There) -> Result<(), StoreError> {
     let folder = destination.parent().unwrap_or(destination);
     fs::create_dir_all(folder).during("make the folder", folder)?;
-    let made = tempfile::Builder::new()
-        .prefix(".mikado-export-")
-        .tempdir_in(folder)
-        .during("make a folder in", folder)?;
+    let (made, _lock) = new_folder(folder)?;
     let copied = made.path().join("copy");
     copy_tree(tree, &copied, Modes::Writable)?;
+    fail_point::reach("export.name").during("move the copy to", destination)?;
     match found {
         There::Nothing | There::Empty => {
             fs::rename(&copied, destination).during("move the copy to", destination)
@@ -119,6 +118,32 @@ fn copy_beside(tree: &Path, destination: &Path, found: There) -> Result<(), Stor
             remove_all(&made.keep())
         }
     }
+}
+
+/// What the names of folders begin with whose contents are to be renamed.
+const PREFIX: &str = ".mikado-export-";
+
+/// A new folder in `folder`, which is locked as long as its maker lives. What
+/// dead ones left there is deleted.
+fn new_folder(folder: &Path) -> Result<(tempfile::TempDir, File), StoreError> {
+    for entry in fs::read_dir(folder).during("read the folder", folder)? {
+        let path = entry.during("read the folder", folder)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(PREFIX)
+            && let Ok(opened) = File::open(&path)
+            && opened.try_lock().is_ok()
+        {
+            remove_all(&path)?;
+        }
+    }
+    let made = tempfile::Builder::new()
+        .prefix(PREFIX)
+        .tempdir_in(folder)
+        .during("make a folder in", folder)?;
+    let opened = File::open(made.path()).during("open the folder", made.path())?;
+    // Where nothing can be locked, nothing is swept.
+    let _locked = opened.try_lock();
+    Ok((made, opened))
 }
 
 /// Puts `new` in the place of `old`, in one step where the system can.
@@ -133,10 +158,7 @@ fn exchange(new: &Path, old: &Path, aside: &Path) -> io::Result<()> {
 }
 
 fn copy_inside(tree: &Path, destination: &Path) -> Result<(), StoreError> {
-    let made = tempfile::Builder::new()
-        .prefix(".mikado-export-")
-        .tempdir_in(destination)
-        .during("make a folder in", destination)?;
+    let (made, _lock) = new_folder(destination)?;
     let copied = made.path().join("copy");
     copy_tree(tree, &copied, Modes::Writable)?;
     for entry in fs::read_dir(&copied).during("read the folder", &copied)? {

@@ -24,6 +24,7 @@ use super::segments::{Kind, digest_of_key};
 use super::trees::USE_GRAIN;
 use super::{Store, hold, lockfile, now_ms, scratch};
 use crate::digest::Digest;
+use crate::fail_point;
 
 /// Records that are younger are kept whether or not they are of use yet: what
 /// names them may not have been flushed.
@@ -59,6 +60,8 @@ pub struct Collected {
     pub trees: u64,
     /// Caches that were deleted.
     pub caches: u64,
+    /// Checkouts of sources that were deleted.
+    pub sources: u64,
     /// Roots of failures that were deleted.
     pub failures: u64,
     /// Bytes that were won, on the disk.
@@ -89,7 +92,10 @@ struct Candidate {
 
 enum What {
     Tree(Found),
+    /// A folder of this name in the folder of caches.
     Cache(String),
+    /// A folder of this name in the folder of sources.
+    Source(String),
     Failure(std::path::PathBuf),
 }
 
@@ -104,6 +110,7 @@ impl Store {
         self.layout.writable("collect what is not used")?;
         let scratch = self.scratch()?;
         let gate = self.layout.locks.join("gc");
+        fail_point::reach("gc.lock").during("open the lock", &gate)?;
         let turn = fs::File::create(&gate).during("open the lock", &gate)?;
         if turn.try_lock().is_err() {
             return Ok(Collected {
@@ -113,6 +120,7 @@ impl Store {
         }
         let alive = scratch::sweep(&self.layout.tmp, Some(scratch.path()))?;
         lockfile::sweep(&self.layout.locks)?;
+        self.segments.sweep()?;
         self.refresh()?;
         let protected = self.protection(&alive, keep);
         let mut collected = Collected::default();
@@ -132,11 +140,15 @@ impl Store {
                 }),
             }
         }
-        for cache in self.caches()? {
-            collected.left += cache.disk;
-            // A cache of a process that runs is written to without any note.
-            if alive.is_empty() {
-                candidates.push(cache);
+        let caches = candidates_in(&self.layout.caches, What::Cache)?;
+        let sources = candidates_in(&self.layout.sources, What::Source)?;
+        let opened = SystemTime::UNIX_EPOCH + Duration::from_millis(self.opened_ms);
+        for folder in caches.into_iter().chain(sources) {
+            collected.left += folder.disk;
+            // A process that runs writes to its caches and reads its sources
+            // without any note.
+            if alive.is_empty() && folder.used < opened {
+                candidates.push(folder);
             }
         }
         for KeptFailure { path, since, disk } in self.kept_failures()? {
@@ -160,6 +172,7 @@ impl Store {
                 match candidate.what {
                     What::Tree(_) => collected.trees += 1,
                     What::Cache(_) => collected.caches += 1,
+                    What::Source(_) => collected.sources += 1,
                     What::Failure(_) => collected.failures += 1,
                 }
                 collected.bytes += candidate.disk;
@@ -193,13 +206,16 @@ impl Store {
         let own = hold(&self.scratch).clone();
         let own = own.as_ref().map(|scratch| scratch.path());
         scratch::sweep(&self.layout.tmp, own)?;
+        self.segments.sweep()?;
         let adopted = std::mem::take(&mut *hold(&self.known.adopted));
         let noted: Option<Last> = self.note(NOTE)?;
         let first = noted.is_none();
         let mut last = noted.unwrap_or_default();
         last.size += adopted;
         let age = now_ms().saturating_sub(last.at_ms);
-        let due = last.size > limits.max_size || u128::from(age) > DAILY.as_millis();
+        // In the future: the clock was put back since.
+        let odd = last.at_ms > now_ms();
+        let due = last.size > limits.max_size || odd || u128::from(age) > DAILY.as_millis();
         if due && !first {
             // A little more, so that the next run is not at the bound again.
             let lower = Limits {
@@ -249,6 +265,7 @@ impl Store {
                 if used(&note, &tree.path) != candidate.used || !rename_away(&tree.path, &aside)? {
                     return Ok(false);
                 }
+                fail_point::reach("gc.note").during("delete", &note)?;
                 let _ = fs::remove_file(note);
                 drop(gate);
             }
@@ -256,32 +273,22 @@ impl Store {
                 if !rename_away(&self.layout.caches.join(name), &aside)? {
                     return Ok(false);
                 }
-                let _ = fs::remove_file(self.layout.caches.join(format!(".used-{name}")));
+                let _ = fs::remove_file(self.layout.caches.join(note_of(name)));
+            }
+            What::Source(name) => {
+                let folder = &self.layout.sources;
+                if !rename_away(&folder.join(name), &aside)? {
+                    return Ok(false);
+                }
+                // Its hash and its lock.
+                for file in [note_of(name), format!("{name}.nar"), format!("{name}.lock")] {
+                    let _ = fs::remove_file(folder.join(file));
+                }
             }
         }
+        fail_point::reach("gc.delete").during("delete", &aside)?;
         scratch::remove_all(&aside)?;
         Ok(true)
-    }
-
-    /// The caches, as far as they can be deleted.
-    fn caches(&self) -> Result<Vec<Candidate>, StoreError> {
-        let folder = &self.layout.caches;
-        let mut caches = Vec::new();
-        for entry in fs::read_dir(folder).during("read the folder", folder)? {
-            let entry = entry.during("read the folder", folder)?;
-            let Ok(name) = entry.file_name().into_string() else {
-                continue;
-            };
-            if name.starts_with('.') {
-                continue;
-            }
-            caches.push(Candidate {
-                used: used(&folder.join(format!(".used-{name}")), &entry.path()),
-                disk: size_of_folder(&entry.path())?,
-                what: What::Cache(name),
-            });
-        }
-        Ok(caches)
     }
 
     /// Rewrites the segments without the records that are of no use. Returns
@@ -294,6 +301,36 @@ impl Store {
         self.segments
             .compact(|head| head.time_ms >= young_ms || is_wanted(&live, head, others_run))
     }
+}
+
+/// The file beside a cache or a source whose time is when it was last used.
+pub(crate) fn note_of(name: &str) -> String {
+    format!(".used-{name}")
+}
+
+/// The folders in `folder`, which may be missing; each could be deleted.
+fn candidates_in(folder: &Path, what: fn(String) -> What) -> Result<Vec<Candidate>, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).during("read the folder", folder),
+    };
+    let mut candidates = Vec::new();
+    for entry in entries {
+        let entry = entry.during("read the folder", folder)?;
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if is_folder && !name.starts_with('.') {
+            candidates.push(Candidate {
+                used: used(&folder.join(note_of(&name)), &entry.path()),
+                disk: size_of_folder(&entry.path())?,
+                what: what(name),
+            });
+        }
+    }
+    Ok(candidates)
 }
 
 /// Whether a record is of use.
@@ -325,6 +362,7 @@ impl Protection {
 
 /// Renames a folder; false where it is gone already.
 fn rename_away(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    fail_point::reach("gc.aside").during("set aside", from)?;
     match fs::rename(from, to) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -13,12 +13,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{During as _, StoreError};
-use super::{layout, lockfile};
+use super::{layout, lockfile, scratch};
+use crate::fail_point;
 
 /// A journal, and how far it has been read.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
+    /// Where what replaces it is written.
+    new: PathBuf,
     inode: u64,
     read: u64,
 }
@@ -32,10 +35,12 @@ pub(super) struct News<T> {
 }
 
 impl Journal {
-    /// The journal at `path`, which need not exist yet.
-    pub(super) fn new(path: PathBuf) -> Journal {
+    /// The journal at `path`, which need not exist yet. What replaces it is
+    /// written in the folder `new`.
+    pub(super) fn new(path: PathBuf, new: PathBuf) -> Journal {
         Journal {
             path,
+            new,
             inode: 0,
             read: 0,
         }
@@ -92,6 +97,7 @@ impl Journal {
                 bytes.insert(0, b'\n');
             }
         }
+        fail_point::reach("record.append").during("append to", &self.path)?;
         file.write_all(&bytes).during("append to", &self.path)
     }
 
@@ -103,9 +109,10 @@ impl Journal {
     ) -> Result<(), StoreError> {
         let _locked = self.locked()?;
         let bytes: Vec<u8> = lines(self.read_on()?).iter().flat_map(json_line).collect();
-        let folder = self.path.parent().unwrap_or(&self.path);
-        let mut file = layout::temporary(folder).during("write", &self.path)?;
+        let mut file = layout::temporary(&self.new).during("write", &self.path)?;
+        fail_point::reach("record.rewrite").during("write", &self.path)?;
         file.write_all(&bytes).during("write", &self.path)?;
+        fail_point::reach("record.replace").during("write", &self.path)?;
         // Not synced: what a crash tears here is found out by running again.
         let file = file
             .persist(&self.path)
@@ -139,19 +146,32 @@ fn json_line<T: Serialize>(line: &T) -> Vec<u8> {
     bytes
 }
 
-/// Makes `link` a symbolic link to `target`, replacing what was there in one
-/// step.
-pub(super) fn replace_link(link: &Path, target: &Path) -> Result<(), StoreError> {
-    let folder = link.parent().unwrap_or(link);
-    let made = tempfile::Builder::new()
-        .prefix(".new-")
-        .make_in(folder, |path| std::os::unix::fs::symlink(target, path))
-        .during("make a link in", folder)?;
-    made.into_temp_path()
-        .persist(link)
-        .map_err(|e| e.error)
-        .during("make the link", link)?;
-    Ok(())
+/// How often a link is made anew that was swept before it got its name.
+const LINK_ATTEMPTS: usize = 8;
+
+/// Makes `link` a symbolic link to `target`, replacing in one step what was
+/// there. It is made in the folder `new`, which another process may sweep.
+pub(super) fn replace_link(link: &Path, target: &Path, new: &Path) -> Result<(), StoreError> {
+    let mut attempt = 1;
+    loop {
+        fail_point::reach("link.make").during("make a link in", new)?;
+        let made = tempfile::Builder::new()
+            .make_in(new, |path| std::os::unix::fs::symlink(target, path))
+            .during("make a link in", new)?;
+        fail_point::reach("link.replace").during("make the link", link)?;
+        let error = match made.into_temp_path().persist(link) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused.error,
+        };
+        match error.kind() {
+            // Somebody put a folder there. It is no artifact's, so it goes.
+            io::ErrorKind::IsADirectory | io::ErrorKind::DirectoryNotEmpty => {
+                scratch::remove_all(link)?;
+            }
+            io::ErrorKind::NotFound if attempt < LINK_ATTEMPTS => attempt += 1,
+            _ => return Err(error).during("make the link", link),
+        }
+    }
 }
 
 /// The text of a link; `None` where there is none.

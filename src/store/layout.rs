@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::{During as _, StoreError};
+use crate::fail_point;
 
 /// The format that this version reads and writes.
 const FORMAT: u64 = 1;
@@ -19,11 +20,14 @@ const FORMAT: u64 = 1;
 const FOLDERS: [&str; 6] = ["trees", "trees/.used", "segments", "locks", "caches", "tmp"];
 
 /// What else may lie in a folder that has no `format` file yet.
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 8] = [
     "artifacts",
     "failed",
     "format",
+    // Where CI jobs get the artifacts of others before a store is there.
+    "handover",
     "logs",
+    "new",
     "records.jsonl",
     "trace",
 ];
@@ -43,6 +47,8 @@ pub(super) struct Layout {
     pub(super) locks: PathBuf,
     /// Folders that outlive runs and are never part of a key.
     pub(super) caches: PathBuf,
+    /// Checkouts of git sources, by commit, and what belongs to them.
+    pub(super) sources: PathBuf,
     /// Scratch folders, one a process.
     pub(super) tmp: PathBuf,
     /// Whether this process may write here.
@@ -70,6 +76,7 @@ impl Layout {
             segments: root.join("segments"),
             locks: root.join("locks"),
             caches: root.join("caches"),
+            sources: root.join("sources"),
             tmp: root.join("tmp"),
             root,
             writable,
@@ -152,10 +159,11 @@ fn prepare(root: &Path, new: bool) -> Result<(), StoreError> {
     }
     ignore_in_git(root)?;
     if new {
-        write_whole(&root.join("format"), format!("{FORMAT}\n").as_bytes())?;
+        write_small(&root.join("format"), format!("{FORMAT}\n").as_bytes())?;
     }
     // A file system that was mounted read-only has all folders already.
     let lock = root.join("locks/segments");
+    fail_point::reach("store.lock").during("write", &lock)?;
     fs::File::options()
         .create(true)
         .append(true)
@@ -169,35 +177,34 @@ pub(super) fn ensure_folder(path: &Path) -> Result<(), StoreError> {
     if path.is_dir() {
         return Ok(());
     }
+    fail_point::reach("store.folder").during("make the folder", path)?;
     fs::create_dir_all(path).during("make the folder", path)
 }
 
 /// Writes the `.gitignore` that hides the folder, where there is none.
 pub(super) fn ignore_in_git(root: &Path) -> Result<(), StoreError> {
     let path = root.join(".gitignore");
-    if path.exists() {
+    // An empty one is what a crash between creating and writing leaves.
+    if fs::metadata(&path).is_ok_and(|meta| meta.len() > 0) {
         return Ok(());
     }
-    write_whole(&path, b"*\n")
+    write_small(&path, b"*\n")
 }
 
-/// Writes a small file so that nobody ever sees a part of it.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or(path);
-    let mut file = temporary(folder).during("write", path)?;
+/// Writes a file of a few bytes, of which a part is as good as nothing: so no
+/// temporary file is left by a crash.
+fn write_small(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    fail_point::reach("store.file").during("make", path)?;
+    let mut file = fs::File::create(path).during("make", path)?;
+    fail_point::reach("store.file.write").during("write", path)?;
     file.write_all(bytes).during("write", path)?;
-    file.as_file().sync_all().during("write", path)?;
-    file.persist(path)
-        .map_err(|e| e.error)
-        .during("write", path)?;
-    Ok(())
+    file.sync_all().during("write", path)
 }
 
-/// A file that has no name to keep yet. Others may read it as far as the
-/// umask allows, so that users can share a store.
+/// A file in `folder` that has no name to keep yet. Others may read it as far
+/// as the umask allows, so that users can share a store.
 pub(super) fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     tempfile::Builder::new()
-        .prefix(".new-")
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
 }

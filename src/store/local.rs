@@ -16,6 +16,7 @@ use super::Store;
 use super::error::{During as _, StoreError};
 use super::journal::{Journal, News, link_text, replace_link};
 use super::layout;
+use super::scratch;
 use crate::digest::Digest;
 
 /// How many runs of a card are remembered.
@@ -125,12 +126,13 @@ impl Local {
     /// Opens the `.mikado` folder of a work tree, making what is missing.
     pub fn open(folder: &Path) -> Result<Local, StoreError> {
         let root = std::path::absolute(folder).during("find the folder", folder)?;
-        for part in ["artifacts", "logs"] {
+        for part in ["artifacts", "logs", "new"] {
             layout::ensure_folder(&root.join(part))?;
         }
+        sweep(&root.join("new"));
         layout::ignore_in_git(&root)?;
         let mut state = State {
-            journal: Journal::new(root.join("records.jsonl")),
+            journal: Journal::new(root.join("records.jsonl"), root.join("new")),
             cards: BTreeMap::new(),
         };
         state.read_on()?;
@@ -145,7 +147,7 @@ impl Local {
     /// The histories in a `.mikado` folder, which is only read.
     pub(crate) fn read(folder: &Path) -> Result<BTreeMap<String, CardHistory>, StoreError> {
         let mut state = State {
-            journal: Journal::new(folder.join("records.jsonl")),
+            journal: Journal::new(folder.join("records.jsonl"), folder.join("new")),
             cards: BTreeMap::new(),
         };
         state.read_on()?;
@@ -160,6 +162,12 @@ impl Local {
     /// The folder of the logs.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
+    }
+
+    /// The folder of what has no name to keep yet, to be renamed within this
+    /// file system. Any process may empty it when it starts.
+    pub fn new_folder(&self) -> PathBuf {
+        self.root.join("new")
     }
 
     /// Where the link to a card's artifact is.
@@ -185,7 +193,7 @@ impl Local {
         if link_text(&link)?.as_ref() == Some(&target) {
             return Ok(());
         }
-        replace_link(&link, &target)
+        replace_link(&link, &target, &self.new_folder())
     }
 
     /// Appends a run to the journal.
@@ -229,8 +237,19 @@ impl Local {
         match written {
             // Reading goes on without it.
             Err(StoreError::Io { source, .. }) if layout::is_refusal(&source) => Ok(()),
+            // Swept by another process: the next one that starts does it.
+            Err(error) if error.is_absent() => Ok(()),
             written => written,
         }
+    }
+}
+
+/// Deletes what killed processes left half-written. What can't be deleted
+/// harms nobody.
+fn sweep(new: &Path) {
+    let entries = std::fs::read_dir(new).into_iter().flatten();
+    for entry in entries.filter_map(Result::ok) {
+        drop(scratch::remove_all(&entry.path()));
     }
 }
 

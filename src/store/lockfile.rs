@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{During as _, StoreError};
 use crate::digest::Digest;
+use crate::fail_point;
 
 /// Who holds a lock, for messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +41,26 @@ impl Holder {
     }
 }
 
-/// An action that this process alone works on, until this is dropped.
+/// What only one process may have at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// An action, by its key.
+    Action(Digest),
+    /// A mutex that runners name, by the digest of its name.
+    Group(Digest),
+}
+
+impl Lock {
+    /// The name of its file.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Lock::Action(key) => key.hex(),
+            Lock::Group(name) => format!("group-{}", name.hex()),
+        }
+    }
+}
+
+/// A lock that this process alone has, until this is dropped.
 #[derive(Debug)]
 pub struct ActionLock {
     /// Held open: closing it frees the lock.
@@ -52,6 +72,7 @@ impl Drop for ActionLock {
     fn drop(&mut self) {
         // Deleted before it is freed; who waits for it sees that and makes a
         // new one. Otherwise there would be one file for each action ever.
+        let _ = fail_point::reach("lock.free");
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -78,6 +99,7 @@ pub(super) fn try_lock(path: &Path, holder: &Holder) -> Result<TryLock, StoreErr
             continue;
         }
         let text = serde_json::to_string(holder).unwrap_or_default();
+        fail_point::reach("lock.holder").during("write", path)?;
         file.set_len(0).during("write", path)?;
         file.write_all(text.as_bytes()).during("write", path)?;
         return Ok(TryLock::Acquired(ActionLock {
@@ -124,6 +146,7 @@ pub(super) fn lock_briefly(path: &Path, shared: bool) -> Result<File, StoreError
 
 /// Opens a lock file, making it where it is missing.
 fn open(path: &Path) -> Result<File, StoreError> {
+    fail_point::reach("lock.open").during("open the lock", path)?;
     File::options()
         .create(true)
         .truncate(false)
@@ -150,13 +173,16 @@ pub(super) fn read_holder(file: &mut File) -> Holder {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-/// Deletes the lock files of actions that died with their holders.
+/// Deletes the lock files that outlived their holders.
 pub(super) fn sweep(folder: &Path) -> Result<(), StoreError> {
     for entry in std::fs::read_dir(folder).during("read the folder", folder)? {
         let path = entry.during("read the folder", folder)?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        let is_action = name.is_some_and(|name| Digest::from_hex(name, 0).is_some());
-        if is_action && let TryLock::Acquired(lock) = try_lock(&path, &Holder::default())? {
+        let is_one = name.is_some_and(|name| {
+            let hex = name.strip_prefix("group-").unwrap_or(name);
+            Digest::from_hex(hex, 0).is_some()
+        });
+        if is_one && let TryLock::Acquired(lock) = try_lock(&path, &Holder::default())? {
             drop(lock);
         }
     }

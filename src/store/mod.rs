@@ -6,6 +6,7 @@
 //! one group of records. It knows nothing of cards, runners or keys: an action
 //! is a digest here.
 
+mod archive;
 mod copy;
 mod error;
 mod export;
@@ -37,12 +38,14 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use archive::{ArchiveError, Packed};
 pub use error::StoreError;
 pub use failed::FailedRoot;
+pub(crate) use gc::note_of;
 pub use gc::{Collected, Limits};
 pub use listing::{Entry, EntryKind};
 pub use local::{CardHistory, CardRun, Local};
-pub use lockfile::{ActionLock, Holder, TryLock};
+pub use lockfile::{ActionLock, Holder, Lock, TryLock};
 pub use results::{Provenance, StoredResult};
 pub use scan::TREE_TIME;
 pub use sri::{NoSri, Sri, nar_hash};
@@ -50,6 +53,7 @@ pub use trees::{HashedTree, TreeSize};
 pub use verify::{Damage, Stats, Verified};
 
 use crate::digest::Digest;
+use crate::fail_point;
 use error::During as _;
 use layout::Layout;
 use scratch::Scratch;
@@ -99,13 +103,19 @@ impl Store {
         self.tree_path(digest)
     }
 
+    /// The folder that all trees lie in.
+    pub fn trees_folder(&self) -> &Path {
+        &self.layout.trees
+    }
+
     /// The folder of the cache `name`, made where it is missing, and noted as
     /// used now.
     pub fn cache(&self, name: &str) -> Result<PathBuf, StoreError> {
         let path = self.layout.caches.join(name);
         layout::ensure_folder(&path)?;
-        let used = self.layout.caches.join(format!(".used-{name}"));
-        let touched = File::options().create(true).append(true).open(&used);
+        let used = self.layout.caches.join(gc::note_of(name));
+        let touched = fail_point::reach("cache.note")
+            .and_then(|()| File::options().create(true).append(true).open(&used));
         match touched.and_then(|file| file.set_modified(SystemTime::now())) {
             Err(error) if layout::is_refusal(&error) => {}
             touched => touched.during("note the use in", &used)?,
@@ -212,11 +222,11 @@ impl Store {
         self.segments.refresh()
     }
 
-    /// Tries to become the only one that works on an action.
-    pub fn try_lock(&self, action: &Digest, card: &str) -> Result<TryLock, StoreError> {
+    /// Tries to become the only one that has a lock, for `card`.
+    pub fn try_lock(&self, what: &Lock, card: &str) -> Result<TryLock, StoreError> {
         self.layout.writable("lock an action")?;
         self.scratch()?;
-        let path = self.layout.locks.join(action.hex());
+        let path = self.layout.locks.join(what.name());
         let lock = lockfile::try_lock(&path, &Holder::this_process(card))?;
         if matches!(lock, TryLock::Acquired(_)) {
             // The holder before may just have recorded what is wanted.
@@ -225,18 +235,18 @@ impl Store {
         Ok(lock)
     }
 
-    /// Becomes the only one that works on an action. While another does, `wait`
+    /// Becomes the only one that has a lock. While another has it, `wait`
     /// is asked every few milliseconds whether to go on waiting; `None` if it
     /// said no.
     pub fn lock(
         &self,
-        action: &Digest,
+        what: &Lock,
         card: &str,
         wait: impl FnMut(&Holder) -> ControlFlow<()>,
     ) -> Result<Option<ActionLock>, StoreError> {
         self.layout.writable("lock an action")?;
         self.scratch()?;
-        let path = self.layout.locks.join(action.hex());
+        let path = self.layout.locks.join(what.name());
         let lock = lockfile::lock(&path, &Holder::this_process(card), wait)?;
         if lock.is_some() {
             self.refresh()?;

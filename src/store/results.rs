@@ -38,6 +38,10 @@ pub struct Provenance {
     /// The blob that holds the captured output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<Digest>,
+    /// Why the result must stay on this machine, if it must: what was opened up to
+    /// the action. A cache that others share must not take such a result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local: Option<String>,
 }
 
 /// A result that is still good.
@@ -51,6 +55,14 @@ pub struct StoredResult {
     pub result: ActionResult,
     /// Where it came from.
     pub provenance: Provenance,
+}
+
+impl StoredResult {
+    /// Whether it may be taken for an action that would itself stay on this
+    /// machine (`local`): one that was opened up is no result of one that is not.
+    pub fn suits(&self, local: bool) -> bool {
+        local || self.provenance.local.is_none()
+    }
 }
 
 /// A result as it lies in a segment.

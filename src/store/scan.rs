@@ -18,6 +18,7 @@ use super::error::{During as _, StoreError};
 use super::parallel;
 use super::witness::{Seen, Witness};
 use crate::digest::{Digest, Hasher};
+use crate::fail_point;
 use crate::reapi::{Directory, DirectoryNode, FileNode, SymlinkNode, encode};
 
 /// The time of everything in a tree, in seconds since 1970: 1980-01-02, since
@@ -194,6 +195,7 @@ fn finish(
         let (digest, bytes) = encode(message);
         directories.push((digest, bytes));
         if how == How::Settle {
+            fail_point::reach("tree.settle").during("set the mode of", path)?;
             chmod(path, 0o755, None)?;
             set_time(path)?;
         }

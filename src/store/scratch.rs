@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::{During as _, StoreError};
 use super::lockfile;
+use crate::fail_point;
 
 /// This process's scratch folder; deleted when dropped.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ impl Scratch {
     /// Makes a folder in `tmp` that no other process will delete.
     pub(super) fn new(tmp: &Path, opened_ms: u64) -> Result<Scratch, StoreError> {
         loop {
+            fail_point::reach("scratch.make").during("make a folder in", tmp)?;
             let path = tempfile::Builder::new()
                 .prefix(&format!("run-{opened_ms}-"))
                 .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
@@ -38,6 +40,7 @@ impl Scratch {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error).during("open the folder", &path),
             };
+            fail_point::reach("scratch.lock").during("lock", &path)?;
             if folder.try_lock().is_ok() && lockfile::is_at(&folder, &path)? {
                 return Ok(Scratch {
                     path,
@@ -105,6 +108,7 @@ pub(super) fn sweep(tmp: &Path, own: Option<&Path>) -> Result<Vec<u64>, StoreErr
 pub(super) fn remove_all(path: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::PermissionsExt as _;
 
+    fail_point::reach("scratch.delete").during("delete", path)?;
     match fs::remove_dir_all(path) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

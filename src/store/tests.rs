@@ -24,7 +24,7 @@ fn text(n: u64) -> String {
 /// executed here.
 fn perform(store: &Store, n: u64) -> bool {
     let action = action(n);
-    let lock = store.lock(&action, "card", |_| ControlFlow::Continue(()));
+    let lock = store.lock(&Lock::Action(action), "card", |_| ControlFlow::Continue(()));
     let _lock = lock.unwrap().unwrap();
     if store.lookup(&action).unwrap().is_some() {
         return false;

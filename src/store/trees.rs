@@ -23,11 +23,15 @@ use super::segments::{Key, Kind};
 use super::witness::Witness;
 use super::{Store, copy, hold, lockfile, parallel, scratch};
 use crate::digest::Digest;
+use crate::fail_point;
 
 /// How long a tree that was found whole is not looked at again.
 const TRUST: Duration = Duration::from_secs(1);
 /// How old a tree's note of use may become before it is renewed.
 pub(super) const USE_GRAIN: Duration = Duration::from_secs(3600);
+/// From how many files on the whole disk is waited for at once: each wait of its
+/// own may be one for the disk's head, and other writers have to wait then, too.
+const SYNC_ALL: usize = 1000;
 /// How many threads wait for the disk at once.
 const SYNC_THREADS: usize = 8;
 
@@ -85,6 +89,7 @@ impl Store {
         for _ in 0..64 {
             match rename_new(folder, &target) {
                 Ok(()) => {
+                    fail_point::reach("tree.note").during("move into the store", folder)?;
                     self.note_tree(&scan)?;
                     self.note_use(&scan.digest)?;
                     *hold(&self.known.adopted) += scan.witness.disk;
@@ -220,6 +225,7 @@ impl Store {
         let _gate = lockfile::lock_briefly(&self.layout.locks.join("trees"), false)?;
         match root_of(&path)? {
             Some(meta) if meta.ino() == inode => {
+                fail_point::reach("tree.aside").during("set aside", &path)?;
                 fs::rename(&path, &aside).during("set aside", &path)
             }
             _ => Ok(()),
@@ -239,10 +245,8 @@ impl Store {
         }
         // A collection reads these notes and deletes behind the same gate.
         let _gate = lockfile::lock_briefly(&self.layout.locks.join("trees"), true)?;
-        let touched = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
+        let touched = fail_point::reach("tree.use")
+            .and_then(|()| File::options().create(true).append(true).open(&path))
             .and_then(|file| file.set_modified(now));
         match touched {
             Err(error) if is_refusal(&error) => Ok(()),
@@ -282,6 +286,12 @@ impl Store {
             }
         }
         paths.push(self.layout.trees.clone());
+        let trees = &self.layout.trees;
+        fail_point::reach("tree.sync").during("sync", trees)?;
+        if paths.len() >= SYNC_ALL && sync_disk_of(trees).during("sync", trees)? {
+            hold(&self.known.unsynced).retain(|digest| !digests.contains(digest));
+            return Ok(());
+        }
         parallel::each(&paths, SYNC_THREADS, |path| {
             match File::open(path).and_then(|file| file.sync_all()) {
                 // Set aside meanwhile: then its record is a miss.
@@ -326,12 +336,26 @@ pub(super) fn root_of(path: &Path) -> Result<Option<fs::Metadata>, StoreError> {
 
 /// Renames `from` to a name that must be free.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    fail_point::reach("tree.name")?;
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // A file system that can't promise it. Renaming a folder replaces
         // nothing but an empty folder, which is then an equal tree or wrong.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::rename(from, to),
         renamed => Ok(renamed?),
     }
+}
+
+/// Waits for everything on the disk of a folder (syncfs(2), which tells of
+/// failures since Linux 5.8); false where that can't be asked for.
+#[cfg(target_os = "linux")]
+fn sync_disk_of(folder: &Path) -> io::Result<bool> {
+    rustix::fs::syncfs(File::open(folder)?)?;
+    Ok(true)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_disk_of(_folder: &Path) -> io::Result<bool> {
+    Ok(false)
 }
 
 fn is_taken(error: &io::Error) -> bool {

@@ -223,6 +223,7 @@ impl Store {
             Ok(())
         })?;
         stats.caches_disk = size_of_folder(&self.layout.caches)?;
+        stats.sources_disk = size_of_folder(&self.layout.sources)?;
         stats.failed_disk = self.kept_failures()?.iter().map(|kept| kept.disk).sum();
         stats.scratch_disk = size_of_folder(&self.layout.tmp)?;
         Ok(stats)
@@ -249,6 +250,8 @@ pub struct Stats {
     pub records_disk: u64,
     /// Bytes on the disk of the caches.
     pub caches_disk: u64,
+    /// Bytes on the disk of the checkouts of sources.
+    pub sources_disk: u64,
     /// Bytes on the disk of the roots that are kept of failures.
     pub failed_disk: u64,
     /// Bytes on the disk of what runs are working on, or left when they died.

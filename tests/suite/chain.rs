@@ -413,13 +413,13 @@ fn a_platform_that_this_is_not_is_a_wait() {
     let sandbox = Sandbox::new()
         .runner(
             "far",
-            "platform: [riscv64-plan9]\ninputs: []\nsteps: [true]",
+            "platform: [riscv64-linux]\ninputs: []\nsteps: [true]",
         )
         .card("far", "status: active\nrunner: far");
     sandbox
         .mikado("run far")
         .exits(5)
-        .says("stuck: far: its runner works on `riscv64-plan9`");
+        .says("stuck: far: its runner works on `riscv64-linux`");
 }
 
 #[test]

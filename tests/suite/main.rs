@@ -6,14 +6,21 @@
 )]
 
 mod agreement;
+mod audit;
 mod authentik;
 mod chain;
+mod ci;
 mod completions;
 mod corners;
+mod deterministic;
 mod diagnostics;
+mod doctor;
+mod faults;
 mod foreign;
 mod foreign_corners;
 mod foreign_history;
+mod graph;
+mod isolation;
 mod parameters;
 mod plan;
 mod process;

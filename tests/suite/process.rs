@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mikado::process::{Execution, Exit, GRACE, Isolation, Keeper, Kernel, Outcome, Stage};
+use mikado::process::{Execution, Exit, GRACE, Isolation, Keeper, Kernel, Outcome, Spaces, Stage};
 use tempfile::TempDir;
 
 /// The program under test; a copy of it where another user runs these tests.
@@ -594,14 +594,18 @@ fn when_the_reaper_is_killed_nothing_is_left_and_the_execution_is_lost() {
 }
 
 #[test]
-fn when_the_keeper_is_killed_what_runs_goes_on_and_nothing_new_starts() {
+fn when_the_keeper_is_killed_what_runs_is_killed_and_nothing_new_starts() {
     let bench = Bench::new();
-    let (ready, go) = (bench.fifo("ready"), bench.fifo("go"));
+    bench.fifo("started");
+    let (ready, alive) = (bench.fifo("ready"), bench.fifo("alive"));
+    let holder = std::thread::spawn(move || read_to_end(&alive));
     block_on(async {
         let keeper = keeper();
-        let running = keeper
-            .execute(bench.shell("echo > ready; read < go; exit 5"))
-            .await;
+        let script = format!("{DAEMON}; trap '' TERM; echo > ready; sleep 1000");
+        let running = keeper.execute(bench.shell(&script)).await;
+        // One that waits for its next execution goes as well.
+        let idle = keeper.execute(bench.shell("exit 5")).await;
+        assert_eq!(idle.wait().await.exit, Exit::Code(5));
         read_to_end(&ready);
         assert!(
             Command::new("kill")
@@ -626,8 +630,8 @@ fn when_the_keeper_is_killed_what_runs_goes_on_and_nothing_new_starts() {
                 .exit,
             Exit::KeeperLost
         );
-        fs::write(go, "\n").unwrap();
-        assert_eq!(running.wait().await.exit, Exit::Code(5));
+        assert_eq!(running.wait().await.exit, Exit::KeeperLost);
+        assert_eq!(holder.join().unwrap(), "");
     });
 }
 
@@ -754,11 +758,16 @@ fn an_isolated_program_reaches_no_port_and_a_fetch_does() {
 fn an_isolated_program_can_be_given_no_network_at_all() {
     let bench = Bench::new();
     let mut execution = bench.isolated("tail -n +3 /proc/net/dev | cut -d: -f1; id -u");
-    execution.isolation.as_mut().unwrap().private_network = true;
-    assert_eq!(run(execution).exit, Exit::Code(0));
+    execution.isolation.as_mut().unwrap().spaces = Some(Spaces {
+        network: true,
+        ..Spaces::default()
+    });
+    let outcome = run(execution);
+    assert_eq!(outcome.exit, Exit::Code(0));
     let granted = Kernel::probe_with(&program()).unwrap().network_namespaces;
     let log = bench.log();
     assert_eq!(granted, log.lines().count() == 2, "{log}");
+    assert_eq!(granted, !outcome.without_spaces);
     assert!(
         log.ends_with(&format!("{}\n", rustix::process::geteuid().as_raw())),
         "{log}"

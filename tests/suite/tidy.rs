@@ -38,12 +38,17 @@ fn pure_modules_touch_no_disk_and_no_process() {
     let pure = [
         "src/action",
         "src/chain",
+        "src/ci",
+        "src/columns.rs",
         "src/diagnostic.rs",
         "src/digest.rs",
         "src/event.rs",
+        "src/graph",
         "src/plan.rs",
         "src/reapi.rs",
+        "src/report/page",
         "src/schedule.rs",
+        "src/standing.rs",
         "src/words.rs",
     ];
     for path in pure.iter().flat_map(|folder| files(folder)) {

@@ -110,6 +110,7 @@ bricks  Bring bricks
   2. Carry them.
   read it: mikado show bricks
   then: mikado complete bricks
+  or let mikado do it: mikado runner new command --for bricks
 
 "#]]);
     let next = plan().mikado("next --format json").exits(0).json();
@@ -180,13 +181,39 @@ fn show_prints_the_text_byte_for_byte() {
 }
 
 #[test]
+fn show_lays_the_text_out_where_it_is_asked_to() {
+    let text = "---\ntitle: Odd\nstatus: active\n---\n# Odd\n\n* See [[other|that]].\n\n| a | b |\n|--|--|\n| long | x |\n\n```sh verify\nfalse\n```\n";
+    let ran = Sandbox::new()
+        .file("cards/odd.md", text)
+        .mikado("show odd --render")
+        .exits(0);
+    ran.prints(str![[r#"
+odd: ready, probe
+  path          cards/odd.md
+  waits         its probe is not true yet
+
+# Odd
+
+• See [[other|that]].
+
+a    │ b
+─────┼──
+long │ x
+
+sh verify:
+    false
+
+"#]]);
+}
+
+#[test]
 fn graph_is_drawn_in_a_stable_order() {
     plan().mikado("graph").exits(0).prints(str![[r#"
-  1 ready      bricks
-    complete   water
-  2 ready      mortar
+  1 ready      bricks  Bring bricks
+    complete   water  Water
+  2 ready      mortar  Mix mortar
                  <- water
-  3 blocked    wall (goal)
+  3 blocked    wall (goal)  Build the wall
                  <- bricks, mortar
 
 "#]]);
@@ -272,9 +299,9 @@ fn check_looks_into_runners() {
         [
             "error parameter cards/lacks.md",
             "note parameter cards/later.md",
-            "error tool cards/ready.md",
-            "error unknown-fetch cards/ready.md",
-            "error unknown-source cards/ready.md",
+            "error tool runners/go.yaml",
+            "error unknown-source runners/go.yaml",
+            "error unknown-fetch runners/go.yaml",
             "note unused-runner runners/idle.yaml",
         ]
     );
@@ -393,7 +420,7 @@ fn init_sets_up_a_folder_that_is_there_and_one_that_is_not() {
     sandbox.mikado("init").exits(0).prints(str![[r#"
 mikado.yaml: cards in cards
 cards/goal.md: a first card
-next: mikado list
+next: `mikado list` shows the cards, `mikado why CARD` what holds one up, `mikado next` what can be done now
 
 "#]]);
     sandbox.mikado("list").exits(0).says("Write down the goal");

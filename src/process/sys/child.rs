@@ -54,7 +54,7 @@ pub(in crate::process) struct Plan<'a> {
         expect(dead_code, reason = "there is no isolation")
     )]
     pub(in crate::process) ruleset: Option<BorrowedFd<'a>>,
-    /// A user and network namespace of its own, where the kernel grants it.
+    /// The namespaces that it gets.
     #[cfg_attr(
         not(target_os = "linux"),
         expect(dead_code, reason = "there is no isolation")
@@ -69,6 +69,9 @@ struct Task<'a> {
     env: *const *const c_char,
     #[cfg(target_os = "linux")]
     parent: Pid,
+    /// Where the child keeps the views of its namespaces.
+    #[cfg(target_os = "linux")]
+    views: &'a [AtomicI32],
     stage: AtomicI32,
     error: AtomicI32,
 }
@@ -80,12 +83,16 @@ struct Task<'a> {
 pub(in crate::process) fn spawn(plan: &Plan<'_>, stack: &mut Stack) -> Result<Pid, (Stage, i32)> {
     let argv = pointers(plan.argv);
     let env = pointers(plan.env);
+    #[cfg(target_os = "linux")]
+    let views = plan.namespaces.map(Namespaces::places).unwrap_or_default();
     let task = Task {
         plan,
         argv: argv.as_ptr(),
         env: env.as_ptr(),
         #[cfg(target_os = "linux")]
         parent: rustix::process::getpid(),
+        #[cfg(target_os = "linux")]
+        views: &views,
         stage: AtomicI32::new(0),
         error: AtomicI32::new(0),
     };
@@ -125,7 +132,7 @@ fn start(task: &Task<'_>, stack: &mut Stack) -> c_int {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     // SAFETY: the stack is large enough and used by this child alone; the parent has one thread, which waits
     // (CLONE_VFORK) until the child is done with the shared memory; every signal is blocked, so no handler
-    // runs in the child; the child changes nothing in memory but its stack, errno and the task's two atomics.
+    // runs in the child; the child changes nothing in memory but its stack, errno and the task's atomics.
     unsafe {
         libc::clone(
             begin,
@@ -190,10 +197,12 @@ fn become_program(task: &Task<'_>) -> c_int {
 fn prepare(task: &Task<'_>) -> Result<(), (Stage, rustix::io::Errno)> {
     let plan = task.plan;
     rustix::process::setsid().map_err(|error| (Stage::Fork, error))?;
+    rustix::process::umask(Mode::from_bits_truncate(0o022));
     #[cfg(target_os = "linux")]
     {
         if let Some(namespaces) = plan.namespaces {
-            super::namespaces::enter(namespaces, libc::CLONE_NEWNET);
+            super::namespaces::enter(namespaces, task.views)
+                .map_err(|error| (Stage::Separate, error))?;
         }
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
             .map_err(|error| (Stage::Fork, error))?;
@@ -205,7 +214,6 @@ fn prepare(task: &Task<'_>) -> Result<(), (Stage, rustix::io::Errno)> {
     rustix::process::chdir(plan.cwd).map_err(|error| (Stage::ChangeFolder, error))?;
     rustix::stdio::dup2_stdout(plan.output).map_err(|error| (Stage::Output, error))?;
     rustix::stdio::dup2_stderr(plan.output).map_err(|error| (Stage::Output, error))?;
-    rustix::process::umask(Mode::from_bits_truncate(0o022));
     for signal in IGNORED.into_iter().chain([libc::SIGPIPE, libc::SIGCHLD]) {
         set_disposition(signal, libc::SIG_DFL);
     }
@@ -238,7 +246,7 @@ fn restrict(ruleset: BorrowedFd<'_>) -> Result<(), rustix::io::Errno> {
 /// Confines this process, which must have one thread, as a child is confined.
 ///
 /// # Errors
-/// The kernel refuses the rules.
+/// The kernel refuses the namespaces or the rules.
 pub(in crate::process) fn confine(
     ruleset: Option<BorrowedFd<'_>>,
     namespaces: Option<&Namespaces>,
@@ -246,7 +254,7 @@ pub(in crate::process) fn confine(
     #[cfg(target_os = "linux")]
     {
         if let Some(namespaces) = namespaces {
-            super::namespaces::enter(namespaces, libc::CLONE_NEWNET);
+            super::namespaces::enter(namespaces, &namespaces.places())?;
         }
         if let Some(ruleset) = ruleset {
             restrict(ruleset)?;

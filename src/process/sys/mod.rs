@@ -4,7 +4,8 @@
 //! Everything here is called by the keeper and its reapers, which have one
 //! thread each; the engine, which has several, calls `landlock_abi` alone.
 //! Here are signals, waiting and forking; `child` starts a program, and
-//! `namespaces` makes it a world of its own.
+//! `namespaces` makes it a world of its own, and `seccomp`
+//! watches its system calls.
 #![expect(
     unsafe_code,
     reason = "fork, clone, execve, wait4, sigaction and Landlock have no safe form"
@@ -22,9 +23,19 @@ use rustix::process::Pid;
 
 mod child;
 mod namespaces;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod seccomp;
 
 pub(super) use child::{Plan, Stack, confine, spawn};
-pub(super) use namespaces::{Namespaces, try_namespaces};
+pub(super) use namespaces::{Act, Namespaces, View, try_namespaces};
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub(super) use seccomp::{Heard, Notice, hear, let_go_on, still_waits, watch_this_process};
 
 /// The signals that a terminal or a user sends to whole groups: the keeper and the reapers pass over them.
 const IGNORED: [c_int; 4] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP];

@@ -151,7 +151,9 @@ impl Memory {
     }
 
     fn write(&self, file: &Path) -> io::Result<()> {
-        let folder = file.parent().unwrap_or(file);
+        // What a crash leaves there is swept by the next run.
+        let folder = file.parent().unwrap_or(file).join("tmp");
+        fs::create_dir_all(&folder)?;
         let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
         serde_json::to_writer(&mut temporary, self)?;
         temporary.persist(file)?;

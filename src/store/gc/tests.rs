@@ -230,6 +230,36 @@ fn cache_that_is_unused_goes_when_nothing_runs() {
 }
 
 #[test]
+fn source_that_is_unused_goes_with_its_hash_and_one_in_use_stays() {
+    let world = world();
+    let sources = world.folder().join("sources");
+    let (old, new) = ("a".repeat(40), "b".repeat(40));
+    world.open();
+    for commit in [&old, &new] {
+        fs::create_dir_all(sources.join(commit)).unwrap();
+        fs::write(sources.join(commit).join("x"), vec![0; 50_000]).unwrap();
+        fs::write(sources.join(format!("{commit}.nar")), "hash").unwrap();
+        fs::write(sources.join(note_of(commit)), "").unwrap();
+    }
+    fs::write(sources.join("refs.json"), "{}").unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(40 * 24 * 3600);
+    let note = fs::File::open(sources.join(note_of(&old))).unwrap();
+    note.set_modified(long_ago).unwrap();
+    let store = world.open();
+    assert!(store.stats().unwrap().sources_disk > 100_000);
+    let used = fs::File::open(sources.join(note_of(&new))).unwrap();
+    used.set_modified(SystemTime::now()).unwrap();
+    let none_at_all = Limits {
+        max_size: 0,
+        ..Limits::default()
+    };
+    assert_eq!(store.collect(&none_at_all, &none()).unwrap().sources, 1);
+    assert!(!sources.join(&old).exists() && sources.join(&new).exists());
+    assert!(!sources.join(format!("{old}.nar")).exists());
+    assert!(sources.join("refs.json").exists());
+}
+
+#[test]
 fn collection_is_due_when_what_was_adopted_fills_the_store() {
     let world = world();
     let small = Limits {

@@ -8,13 +8,14 @@ use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::error::{During as _, StoreError};
 use super::super::frame::{self, Head, SEGMENT_HEADER};
-use super::super::{layout, lockfile};
+use super::super::lockfile;
 use super::index::{Pending, Segment, Segments, State, segment_numbers};
+use crate::fail_point;
 
 /// A segment that has grown to this is followed by a new one.
 const ROLL: u64 = 64 * 1024 * 1024;
@@ -47,9 +48,9 @@ impl Segments {
         drop(state);
         let (bytes, offsets) = encode(&group, segment.salt, start);
         let path = self.path(segment.number);
-        let written = segment
-            .file
-            .write_all_at(&bytes, start)
+        let written = fail_point::reach("segment.append")
+            .and_then(|()| segment.file.write_all_at(&bytes, start))
+            .and_then(|()| fail_point::reach("segment.sync"))
             .and_then(|()| segment.file.sync_data());
         if let Err(error) = written {
             let _ = segment.file.set_len(start);
@@ -79,6 +80,7 @@ impl Segments {
         {
             if end.torn {
                 let path = self.path(last.number);
+                fail_point::reach("segment.cut").during("cut", &path)?;
                 last.file.set_len(end.good).during("cut", &path)?;
                 state.read = Some(frame::End { torn: false, ..end });
             }
@@ -94,18 +96,22 @@ impl Segments {
         })
     }
 
-    /// Makes a segment, which appears with its header in it.
+    /// Makes a segment, which appears with its header in it. The writers' lock
+    /// must be held, so one name is enough for what has no number yet.
     fn new_segment(&self, number: u32) -> Result<Segment, StoreError> {
         let path = self.path(number);
         let salt = random();
-        let mut file = layout::temporary(&self.folder).during("write", &path)?;
+        let new = self.unnamed();
+        fail_point::reach("segment.new").during("write", &path)?;
+        let mut options = File::options();
+        options.create(true).truncate(true).read(true).write(true);
+        let mut file = options.open(&new).during("write", &path)?;
+        fail_point::reach("segment.header").during("write", &path)?;
         file.write_all(&frame::segment_header(salt))
-            .and_then(|()| file.as_file().sync_all())
+            .and_then(|()| file.sync_all())
             .during("write", &path)?;
-        let file = file
-            .persist(&path)
-            .map_err(|e| e.error)
-            .during("make", &path)?;
+        fail_point::reach("segment.name").during("make", &path)?;
+        fs::rename(&new, &path).during("make", &path)?;
         sync_folder(&self.folder)?;
         Ok(Segment { number, salt, file })
     }
@@ -158,6 +164,7 @@ impl Segments {
                 };
                 let mut bytes = Vec::new();
                 head.write(to.salt, &payload, &mut bytes);
+                fail_point::reach("segment.copy").during("append to", &self.path(to.number))?;
                 to.file
                     .write_all_at(&bytes, len)
                     .during("append to", &self.path(to.number))?;
@@ -169,11 +176,30 @@ impl Segments {
         // From here on the copies are there twice, which is no harm.
         for number in old {
             let path = self.path(number);
+            fail_point::reach("segment.delete").during("delete", &path)?;
             fs::remove_file(&path).during("delete", &path)?;
         }
         sync_folder(&self.folder)?;
         self.load(&mut self.lock_state())?;
         Ok(before.saturating_sub(after))
+    }
+
+    /// Deletes the segment that a killed process did not come to name.
+    pub(in super::super) fn sweep(&self) -> Result<(), StoreError> {
+        let new = self.unnamed();
+        if !new.exists() {
+            return Ok(());
+        }
+        let _writing = lockfile::lock_briefly(&self.lock, false)?;
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.during("delete", &new),
+        }
+    }
+
+    /// Where a segment is made before it is named.
+    fn unnamed(&self) -> PathBuf {
+        self.folder.join(".new")
     }
 
     fn finish(&self, target: Option<(Segment, u64)>) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 //! touch them.
 
 use super::*;
-use crate::store::{Entry, EntryKind};
+use crate::store::{Entry, EntryKind, Lock};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs::Permissions;
@@ -507,7 +507,7 @@ fn store_that_can_only_be_read_gives_what_it_has_and_says_no() {
     let refusals = [
         store.flush().unwrap_err(),
         store.adopt(&to).unwrap_err(),
-        store.try_lock(&digest, "card").unwrap_err(),
+        store.try_lock(&Lock::Action(digest), "card").unwrap_err(),
         store.scratch_folder().unwrap_err(),
     ];
     for refusal in refusals {

@@ -12,7 +12,7 @@ fn first_run_ends_with_the_help_of_the_binary_that_it_built() {
     let binary = cold.store.join("trees").join(tree_of(SERVER));
     let binary = binary.join("bin/authentik");
     let sandbox = warm();
-    let mut command = sandbox.command(&binary.display().to_string());
+    let mut command = sandbox.command(binary.display().to_string());
     command.arg("--help");
     let help = sandbox.run(command, "authentik --help").exits(0).stdout();
     assert!(help.contains("\nAvailable Commands:\n") && help.contains("\n  healthcheck "));

@@ -19,7 +19,7 @@ fn ak_answers_from_the_artifact_where_it_lies() {
     let sandbox = built();
     let artifact = sandbox.mikado(&format!("artifact path {GOAL}")).exits(0);
     let ak = Path::new(artifact.stdout().trim_end()).join("bin/ak");
-    let mut command = sandbox.command(&ak.display().to_string());
+    let mut command = sandbox.command(ak.display().to_string());
     command.arg("dump_config");
     let ran = sandbox.run(command, "ak dump_config").exits(0);
     assert_eq!(ran.json()["blueprints_dir"], "/opt/authentik/blueprints");
@@ -41,7 +41,7 @@ fn exported_server_serves_pages_files_and_the_api_and_leaves_nothing() {
         .exits(0)
         .says("copied to");
     let port = free_port();
-    let mut command = sandbox.command(&format!("{shown}/bin/ak"));
+    let mut command = sandbox.command(format!("{shown}/bin/ak"));
     command
         .arg("server")
         .env("AUTHENTIK_LISTEN__HTTP", format!("127.0.0.1:{port}"))

@@ -1,6 +1,7 @@
 //! A repository in a temporary folder, written in a line each, in which the
 //! real `mikado` runs with a cleared environment.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -13,6 +14,13 @@ use super::scratch;
 /// The program under test.
 pub const MIKADO: &str = env!("CARGO_BIN_EXE_mikado");
 
+/// The program under test; a copy of it where another user runs these tests.
+pub fn program() -> PathBuf {
+    std::env::var_os("MIKADO_TEST_PROGRAM")
+        .unwrap_or_else(|| MIKADO.into())
+        .into()
+}
+
 /// A repository of one test.
 pub struct Sandbox {
     folder: tempfile::TempDir,
@@ -22,7 +30,14 @@ pub struct Sandbox {
 impl Sandbox {
     /// An empty repository.
     pub fn new() -> Sandbox {
-        let folder = tempfile::Builder::new().prefix("mikado-test-").tempdir();
+        Sandbox::new_in(&std::env::temp_dir())
+    }
+
+    /// An empty repository below `place`.
+    pub fn new_in(place: &Path) -> Sandbox {
+        let folder = tempfile::Builder::new()
+            .prefix("mikado-test-")
+            .tempdir_in(place);
         let sandbox = Sandbox {
             folder: folder.expect("a temporary folder"),
             env: Vec::new(),
@@ -149,7 +164,7 @@ impl Sandbox {
     }
 
     /// A command in the root with a cleared environment.
-    pub fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(self.root())
@@ -194,7 +209,7 @@ impl Sandbox {
     #[must_use = "assert something of it"]
     /// Runs `mikado` with these words; quotes keep a word together.
     pub fn mikado(&self, arguments: &str) -> Ran {
-        let mut command = self.command(MIKADO);
+        let mut command = self.command(program());
         command.args(words(arguments));
         self.run(command, arguments)
     }
@@ -305,7 +320,7 @@ impl Ran {
 }
 
 /// Durations as [`mikado::runner::units::show_duration`] writes them.
-fn redact_durations(text: &str) -> String {
+pub fn redact_durations(text: &str) -> String {
     let mut lines = Vec::new();
     for line in text.split('\n') {
         match line.rsplit_once(" in ") {
