@@ -113,15 +113,15 @@ pub enum Command {
     Why(commands::why::WhyArgs),
     /// Draw the chain
     Graph(commands::graph::GraphArgs),
-    /// Mark a card complete
+    /// Mark cards complete
     Complete(commands::complete::CompleteArgs),
-    /// Open a card again
+    /// Open cards again
     Reopen(commands::complete::ReopenArgs),
     /// Write a new card
     New(commands::require::NewArgs),
-    /// Let a card require another one
+    /// Let a card require other ones
     Require(commands::require::RequireArgs),
-    /// Let a card no longer require another one
+    /// Let a card no longer require other ones
     Unrequire(commands::require::RequireArgs),
     /// Write a runner
     Runner(commands::runner::RunnerArgs),

@@ -766,23 +766,23 @@ fn a_runner_with_an_unknown_key() {
         &sandbox,
         3,
         str![[r#"
-error: unknown field `verfy`, expected one of `summary`, `with`, `tools`, `env`, `pass-env`, `key-env`, `path`, `inputs`, `fetch`, `steps`, `verify`, `caches`, `timeout`, `retries`, `resources`, `isolation`, `root`, `network`, `home`, `sockets`, `platform`, `confirm`, `remote`
+error: unknown key `verfy`
  --> cards/b.md:5:3
   |
 5 |   verfy: []
-  |   ^^^^^^^^^
-  = help: `mikado schema runner` has every key and its type
+  |   ^^^^^
+  = help: did you mean `verify`? `mikado schema runner` has every key and its type
   = code: runner-unknown-key
 
-error: unknown field `stpes`, expected one of `summary`, `with`, `tools`, `env`, `pass-env`, `key-env`, `path`, `inputs`, `fetch`, `steps`, `verify`, `caches`, `timeout`, `retries`, `resources`, `isolation`, `root`, `network`, `home`, `sockets`, `platform`, `confirm`, `remote`
+error: unknown key `stpes`
  --> runners/r.yaml:2:1
   |
 2 | stpes: []
-  | ^^^^^^^^^
+  | ^^^^^
  ::> cards/a.md:3:9
 3 | runner: r
   |         ^ used here
-  = help: `mikado schema runner` has every key and its type
+  = help: did you mean `steps`? `mikado schema runner` has every key and its type
   = code: runner-unknown-key
 
 2 files read: 2 errors, 0 warnings, 0 notes
@@ -1197,6 +1197,62 @@ error: `a` uses `b`, which is no build: it has no artifact
   = code: use-without-artifact
 
 2 files read: 1 error, 0 warnings, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn two_commands_that_write_one_place() {
+    let sandbox = Sandbox::new()
+        .file(
+            "cards/a.md",
+            "---\nstatus: active\nrunner: r\n---\n# A card\n",
+        )
+        .file(
+            "cards/b.md",
+            "---\nstatus: active\nrunner: r\n---\n# A card\n",
+        )
+        .runner("r", "steps: ['echo x > x']\n");
+    check(
+        &sandbox,
+        0,
+        str![[r#"
+warning: `a` and `b` run the same command, so both write one place
+ --> cards/a.md:3:9
+  |
+3 | runner: r
+  |         ^
+ ::> cards/b.md:3:9
+3 | runner: r
+  |         ^
+  = help: give one of them other parameters, let one require the other, or give the runner a `resources: {group: NAME}`
+  = code: one-place
+
+2 files read: 0 errors, 1 warning, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn a_runner_with_another_ending() {
+    let sandbox = Sandbox::new()
+        .file("cards/a.md", "---\nstatus: active\n---\n# A card\n")
+        .file("runners/r.yml", "steps: ['true']\n");
+    check(
+        &sandbox,
+        0,
+        str![[r#"
+warning: `r.yml` is not read: the file of a runner ends in `.yaml`
+ --> runners/r.yml:1:1
+  |
+1 | steps: ['true']
+  | ^^^^^^^^^^^^^^^
+  = help: rename it to `r.yaml`
+  = code: runner-file
+
+1 file read: 0 errors, 1 warning, 0 notes
 
 "#]],
     );
