@@ -4,6 +4,8 @@
 //! hides the others. Each has a stable code, a message, the places it speaks
 //! of, and help that says what to do next. Pure: no disk, no printing.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
@@ -102,6 +104,28 @@ impl Diagnostic {
 /// code and message; what speaks of no file comes first.
 pub fn sort(findings: &mut [Diagnostic]) {
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
+}
+
+/// Findings that say the same of the same place, once each and as bad as the
+/// worst of them: several cards use one runner.
+pub fn once(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut once: Vec<Diagnostic> = Vec::new();
+    let mut known: BTreeMap<_, usize> = BTreeMap::new();
+    for finding in findings {
+        let place = finding.places.first();
+        let place = place.map(|place| (place.path.clone(), place.line, place.column));
+        match known.entry((finding.code, finding.message.clone(), place)) {
+            Entry::Occupied(at) => {
+                let severity = &mut once[*at.get()].severity;
+                *severity = finding.severity.max(*severity);
+            }
+            Entry::Vacant(new) => {
+                new.insert(once.len());
+                once.push(finding);
+            }
+        }
+    }
+    once
 }
 
 fn order(finding: &Diagnostic) -> impl Ord + '_ {
@@ -308,7 +332,7 @@ error: `server` requires `clinet`
             .at(place("status: \u{1b}[31m", 9, 5, "\u{7}"))
             .help("not `\u{9b}`");
         let text = render(&finding, Look::default());
-        assert_eq!(text.lines().count(), 6, "{text:?}");
+        assert_eq!(text.lines().count(), 7, "{text:?}");
         let control = |c: char| c.is_control() && c != '\n';
         assert!(!text.contains(control), "{text:?}");
     }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::card::body::Headings;
 use crate::card::edit::Completion;
 use crate::card::{Card, Deck, Source, Stem, discover};
+use crate::ci::CiConfig;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::runner::units;
@@ -64,6 +65,8 @@ pub struct Config {
     pub tools: Option<ToolsConfig>,
     /// The headings under which steps and checks stand.
     pub headings: Option<HeadingsConfig>,
+    /// Generated pipelines.
+    pub ci: CiConfig,
 }
 
 /// The store.
@@ -304,24 +307,31 @@ fn no_cards(here: &Path, border: Option<&Path>) -> Error {
             outside.unwrap_or(here).display()
         ),
         [] => "`mikado init` makes a folder of cards; `-C DIR` acts elsewhere".to_owned(),
-        [first, ..] => {
-            let first = first.display();
+        [(first, open), others @ ..] => {
+            let first = words::shell_word(&first.display().to_string());
+            let others: Vec<String> = others
+                .iter()
+                .map(|(folder, open)| format!("{open} in `{}`", folder.display()))
+                .collect();
+            let others = match others.is_empty() {
+                true => String::new(),
+                false => format!(", {}", others.join(", ")),
+            };
             format!(
-                "open cards were seen in {}: `mikado --cards {first} list` reads them, `mikado init --cards {first}` sets it up; `-C DIR` acts elsewhere",
-                words::list(
-                    &seen
-                        .iter()
-                        .map(|dir| dir.display().to_string())
-                        .collect::<Vec<_>>()
-                )
+                "{} seen in `{first}`{others}\n  read them: `mikado --cards {first} list`\n  set mikado up for them: `mikado init --cards {first}`\n  act elsewhere: `-C DIR`",
+                match open {
+                    1 => "1 open card was".to_owned(),
+                    open => format!("{open} open cards were"),
+                }
             )
         }
     };
     Error::usage(message, help)
 }
 
-/// The top folders below `here` in which open cards lie, the fullest first.
-fn folders_with_cards(here: &Path) -> Vec<PathBuf> {
+/// The top folders below `here` in which open cards lie, the fullest first, each
+/// with how many.
+fn folders_with_cards(here: &Path) -> Vec<(PathBuf, usize)> {
     let Ok(files) = discover::some_markdown_files(here) else {
         return Vec::new();
     };
@@ -344,11 +354,8 @@ fn folders_with_cards(here: &Path) -> Vec<PathBuf> {
     }
     let mut folders: Vec<(PathBuf, usize)> = counts.into_iter().collect();
     folders.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    folders.truncate(3);
     folders
-        .into_iter()
-        .take(3)
-        .map(|(folder, _)| folder)
-        .collect()
 }
 
 #[cfg(test)]

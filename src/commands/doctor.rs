@@ -1,7 +1,7 @@
 //! `mikado doctor`: what this machine can do, and what is missing on it.
 //!
-//! It changes nothing but what it tries in the store's scratch folder. Of
-//! runners it asks the machine's tools for their versions, as `plan` does.
+//! It changes nothing but what it tries in the store's scratch folder. It asks
+//! bash, git and Python for their versions, and runs nothing of a runner.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ use crate::cli::{Context, Format};
 use crate::error::{Error, Exit};
 use crate::process::Kernel;
 use crate::project::Project;
-use crate::runner::tools::{Declared, ToolSpec};
+use crate::runner::tools::{Declared, ToolError, ToolFault, ToolSpec};
 use crate::runner::units::show_size;
 use crate::store::Store;
 use crate::words;
@@ -425,8 +425,13 @@ fn tool(workspace: &Workspace, runner: &str, name: &str, spec: &ToolSpec) -> Hea
         );
     }
     let declared = Declared { runner, name, spec };
-    let missing = |error: crate::runner::tools::ToolError| {
-        finding(&shown, Health::Missing, error.to_string(), "")
+    let missing = |error: ToolError| {
+        // Like `plan`, this asks no tool of a runner.
+        let health = match *error.fault {
+            ToolFault::NotAsked => Health::Note,
+            _ => Health::Missing,
+        };
+        finding(&shown, health, error.fault.to_string(), "")
     };
     match workspace.tool_tree(&declared) {
         Err(error) => missing(error),

@@ -17,7 +17,7 @@ pub struct ExplainArgs {
 }
 
 /// For each code what it means, an example, and the mend.
-pub(crate) const CODES: [(&str, &str, &str, &str); 40] = [
+pub(crate) const CODES: [(&str, &str, &str, &str); 42] = [
     (
         "ambiguous-prerequisite",
         "An entry of `requires` is an alias that several cards have, so it names none of them.",
@@ -145,6 +145,12 @@ pub(crate) const CODES: [(&str, &str, &str, &str); 40] = [
         "Write a text, or a list of texts, as the key takes.",
     ),
     (
+        "one-place",
+        "Two runners write one place: open cards that run the same command and may do so at once, runners without a common tool that share a cache, or two tools that a step would call by one name.",
+        "caches: [build]           # in a runner with go, and in one with node",
+        "Give one of them another name or other parameters, or let one card require the other.",
+    ),
+    (
         "opened-up",
         "A build's runner opens its steps and checks up: to the network, the home folder, a socket, a variable that is not keyed, or everything. What they read there is in no key, so the result stays on this machine.",
         "network: true",
@@ -152,9 +158,15 @@ pub(crate) const CODES: [(&str, &str, &str, &str); 40] = [
     ),
     (
         "parameter",
-        "A parameter is missing, not declared, or names another one wrongly.",
+        "A parameter is missing, not declared, of another shape than its default, or names another one wrongly.",
         "with: { pakcage: x }",
         "`mikado show CARD` has the runner's parameters; `~` as a default means that the card must give it.",
+    ),
+    (
+        "runner-file",
+        "A file among the runners is not read: the file of a runner ends in `.yaml`.",
+        "runners/build.yml",
+        "Rename it, or keep the one that is read.",
     ),
     (
         "runner-invalid",

@@ -70,7 +70,10 @@ pub fn run(_: InitArgs, context: &Context) -> Result<Exit, Error> {
         let shown = path.strip_prefix(here).unwrap_or(&path).display();
         lines.push(format!("{shown}: a first card"));
     }
-    lines.push("next: mikado list".into());
+    lines.push(
+        "next: `mikado list` shows the cards, `mikado why CARD` what holds one up, `mikado next` what can be done now"
+            .into(),
+    );
     let text = lines.join("\n");
     writeln!(context.out(Format::Text), "{text}")
         .map_err(Error::disk("write to", "standard output"))?;

@@ -67,7 +67,10 @@ pub fn next(args: NextArgs, context: &Context) -> Result<Exit, Error> {
     });
     let out = &mut context.out(args.format);
     let written = match (chosen, args.format) {
-        (Some(card), Format::Text) => text(out, &card),
+        (Some(card), Format::Text) => {
+            let can_be_run = view.can_be_run(&card.stem);
+            text(out, &card, can_be_run)
+        }
         (Some(card), Format::Json) => write_json(out, &Next::Card(Box::new(card))),
         (None, Format::Text) => writeln!(
             out,
@@ -126,7 +129,7 @@ fn card(stem: &Stem, height: usize, view: &View<'_>, selection: &Selection) -> O
     })
 }
 
-fn text(out: &mut dyn Write, next: &NextCard) -> io::Result<()> {
+fn text(out: &mut dyn Write, next: &NextCard, can_be_run: bool) -> io::Result<()> {
     writeln!(out, "{}  {}", next.stem, next.title)?;
     writeln!(out, "  {}", next.why)?;
     if let Some(stuck) = &next.stuck {
@@ -141,7 +144,17 @@ fn text(out: &mut dyn Write, next: &NextCard) -> io::Result<()> {
         out,
         "  then: {}",
         commands.run.as_ref().unwrap_or(&commands.complete)
-    )
+    )?;
+    match can_be_run {
+        true => writeln!(out, "  or let mikado do it: {}", runner_for(&next.stem)),
+        false => Ok(()),
+    }
+}
+
+/// The command that gives a card that is done by hand a runner.
+pub(crate) fn runner_for(stem: &Stem) -> String {
+    let word = shell_word(stem.as_str());
+    format!("mikado runner new command --for {word}")
 }
 
 /// For each open card the most cards that lie between it and a goal above it.

@@ -31,15 +31,15 @@ pub struct NewArgs {
     pub title: Option<String>,
 }
 
-/// Let a card require another one
+/// Let a card require other ones
 #[derive(Clone, Debug, Args)]
 pub struct RequireArgs {
     /// The card that needs something: an exact stem or alias
     #[arg(value_name = "CARD")]
     pub card: String,
-    /// What it needs: an exact stem or alias
-    #[arg(value_name = "PREREQUISITE")]
-    pub prerequisite: String,
+    /// What it needs: exact stems or aliases
+    #[arg(id = "PREREQUISITE", required = true)]
+    pub prerequisites: Vec<String>,
 }
 
 /// Carries `new` out.
@@ -122,22 +122,28 @@ pub fn new(args: NewArgs, context: &Context) -> Result<Exit, Error> {
 pub fn require(args: RequireArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&SelectionArgs::default(), context)?;
     let card = parent(&selection, &args.card)?;
-    let other = selection.find_exactly(&args.prerequisite)?;
-    if other == card.stem {
-        let message = format!("`{other}` can't require itself");
-        return Err(Error::usage(message, ""));
+    let mut bytes = card.source.bytes().to_vec();
+    let mut added: Vec<Stem> = Vec::new();
+    let mut lines = Vec::new();
+    for name in &args.prerequisites {
+        let other = selection.find_exactly(name)?;
+        if other == card.stem {
+            let message = format!("`{other}` can't require itself");
+            return Err(Error::usage(message, ""));
+        }
+        // By its stem, or by an alias.
+        let is_there = selection.chain.requires(&card.stem).contains(&other);
+        if is_there || added.contains(&other) {
+            lines.push(format!("{} requires {other} already", card.stem));
+            continue;
+        }
+        let now = prerequisites::read_again(card, bytes);
+        bytes = prerequisites::added(&now, &other).ok_or_else(|| edit::unchangeable(card))?;
+        lines.push(format!("{} requires {other}", card.stem));
+        added.push(other);
     }
-    // By its stem, or by an alias.
-    if selection.chain.requires(&card.stem).contains(&other) {
-        return say(&format!("{} requires {other} already", card.stem));
-    }
-    let bytes = prerequisites::added(card, &other).ok_or_else(|| edit::unchangeable(card))?;
     // The chain as it would be says whether there would be a cycle, with every edge.
-    if selection
-        .chain
-        .closure(std::slice::from_ref(&other))
-        .contains(&card.stem)
-    {
+    if selection.chain.closure(&added).contains(&card.stem) {
         let changed = prerequisites::read_again(card, bytes);
         let project = &selection.project;
         let others = Deck::read(&project.root, &project.card_dirs)?;
@@ -149,8 +155,10 @@ pub fn require(args: RequireArgs, context: &Context) -> Result<Exit, Error> {
             .filter(|finding| finding.code == "cycle");
         return Err(Error::Findings(cycles.cloned().collect()));
     }
-    edit::write(&selection.project.root, &card.source, &bytes)?;
-    say(&format!("{} requires {other}", card.stem))
+    if !added.is_empty() {
+        edit::write(&selection.project.root, &card.source, &bytes)?;
+    }
+    say(&lines.join("\n"))
 }
 
 /// Carries `unrequire` out.
@@ -161,28 +169,39 @@ pub fn require(args: RequireArgs, context: &Context) -> Result<Exit, Error> {
 pub fn unrequire(args: RequireArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&SelectionArgs::default(), context)?;
     let card = parent(&selection, &args.card)?;
-    // What names no card can be taken away as well, and a card by any name.
-    let names_it = |text: &str| {
-        let meant = selection.chain.resolve(&args.prerequisite);
-        text == args.prerequisite || meant.is_some() && selection.chain.resolve(text) == meant
-    };
-    let entries = card.requires().iter().map(|entry| Stem::new(&entry.text));
-    let named: BTreeSet<Stem> = entries.filter(|text| names_it(text.as_str())).collect();
-    if named.is_empty() {
-        let message = format!("`{}` does not require `{}`", card.stem, args.prerequisite);
-        let help = format!("`mikado show {}` has what it requires", card.stem);
-        return Err(Error::usage(message, help));
-    }
     let mut bytes = card.source.bytes().to_vec();
-    for text in named {
-        let now = prerequisites::read_again(card, bytes);
-        bytes = prerequisites::removed(&now, &text).ok_or_else(|| edit::unchangeable(card))?;
+    let mut lines = Vec::new();
+    for name in &args.prerequisites {
+        // What names no card can be taken away as well, and a card by any name.
+        let names_it = |text: &str| {
+            let meant = selection.chain.resolve(name);
+            text == name || meant.is_some() && selection.chain.resolve(text) == meant
+        };
+        let entries = card.requires().iter().map(|entry| Stem::new(&entry.text));
+        let named: BTreeSet<Stem> = entries.filter(|text| names_it(text.as_str())).collect();
+        if named.is_empty() {
+            let message = format!("`{}` does not require `{name}`", card.stem);
+            let help = format!("`mikado show {}` has what it requires", card.stem);
+            return Err(Error::usage(message, help));
+        }
+        for text in named {
+            let now = prerequisites::read_again(card, bytes);
+            // Named twice, it is taken away once.
+            let is_there = now
+                .requires()
+                .iter()
+                .any(|entry| entry.text == text.as_str());
+            bytes = match is_there {
+                true => {
+                    prerequisites::removed(&now, &text).ok_or_else(|| edit::unchangeable(card))?
+                }
+                false => now.source.bytes().to_vec(),
+            };
+        }
+        lines.push(format!("{} no longer requires {name}", card.stem));
     }
     edit::write(&selection.project.root, &card.source, &bytes)?;
-    say(&format!(
-        "{} no longer requires {}",
-        card.stem, args.prerequisite
-    ))
+    say(&lines.join("\n"))
 }
 
 fn parent<'a>(selection: &'a Selection, name: &str) -> Result<&'a Card, Error> {

@@ -396,9 +396,9 @@ fn fits(work: &Work, name: &str, text: &str) -> Result<(), Error> {
     };
     let value = work::from_command_line(text, default);
     match parameters::shaped(name, &value, default) {
-        Err(fault @ Fault::Shape { wanted, .. }) => {
+        Err(fault @ Fault::Shape { .. }) => {
             let message = format!("`--with {name}={text}`: {fault}");
-            Err(Error::usage(message, work::shape_help(name, wanted)))
+            Err(Error::usage(message, fault.help()))
         }
         _ => Ok(()),
     }

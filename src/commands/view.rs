@@ -72,7 +72,8 @@ impl<'a> View<'a> {
     pub(crate) fn findings(&self) -> Vec<Diagnostic> {
         let deck = self.selection.deck.findings();
         let chain = self.selection.chain.findings();
-        let mut all: Vec<Diagnostic> = deck.chain(chain).chain(&self.faults).cloned().collect();
+        let all = deck.chain(chain).chain(&self.faults).cloned();
+        let mut all = diagnostic::once(all.collect());
         diagnostic::sort(&mut all);
         all
     }
@@ -177,6 +178,12 @@ impl<'a> View<'a> {
             Kind::Probe => Some(Coded::new("probe", "its probe is not true yet")),
             _ => None,
         }
+    }
+
+    /// Whether a card is done by hand for want of a runner.
+    pub(crate) fn can_be_run(&self, stem: &Stem) -> bool {
+        let work = self.work_of(stem);
+        work.is_some_and(|work| work.kind == Kind::Hand && !work.human)
     }
 
     /// What holds a ready card up.

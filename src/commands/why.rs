@@ -5,12 +5,15 @@ use std::io::{self, Write};
 use clap::Args;
 
 use crate::answer::{MadeBy, Reasons, SCHEMA_VERSION};
+use crate::card::Stem;
 use crate::chain::State;
 use crate::cli::{Context, Format};
 use crate::error::{Error, Exit};
+use crate::words::shell_word;
 
 use super::blocked::held_by;
 use super::freshness::Freshness;
+use super::next::runner_for;
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
 use super::write_json;
@@ -76,6 +79,8 @@ fn text(
                 let reason = reason.map_or(String::new(), |reason| format!(": {}", reason.message));
                 writeln!(out, "  {:<8} {leaf}{reason}", view.hold(leaf).word())?;
             }
+            let by_hand = card.leaves.iter().find(|leaf| view.can_be_run(leaf));
+            by_hand.map_or(Ok(()), |leaf| ways_on(out, leaf))?;
         }
         None => writeln!(out, "{stem} is {}", answer.state.word())?,
     }
@@ -84,6 +89,9 @@ fn text(
     }
     if let Some(reason) = view.waits(stem) {
         writeln!(out, "  it waits: {}", reason.message)?;
+        if view.can_be_run(stem) {
+            ways_on(out, stem)?;
+        }
     }
     let line = freshness.line();
     // What is missing was said just now.
@@ -124,6 +132,13 @@ fn text(
         }
     }
     Ok(())
+}
+
+/// What can be done about a card that is done by hand.
+fn ways_on(out: &mut dyn Write, stem: &Stem) -> io::Result<()> {
+    let word = shell_word(stem.as_str());
+    writeln!(out, "  when it is done: mikado complete {word}")?;
+    writeln!(out, "  or let mikado do it: {}", runner_for(stem))
 }
 
 /// Who made an artifact, when, and from which commit.

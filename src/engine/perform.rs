@@ -443,7 +443,8 @@ impl Engine {
 /// Who holds what `card` waits for, such as "process 42" or "process 42 (`b`)".
 fn told(holder: &Holder, card: &Stem) -> String {
     match holder.card.as_str() {
-        "" => format!("process {}", holder.pid),
+        // It has the lock, and has not come to write who it is.
+        _ if holder.pid == 0 => "another process".to_owned(),
         other if other == card.as_str() => format!("process {}", holder.pid),
         other => format!("process {} (`{other}`)", holder.pid),
     }

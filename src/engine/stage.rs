@@ -102,7 +102,13 @@ pub(crate) fn stage(
     for program in host {
         for name in &program.names {
             let link = root.join(HOST_TOOLS).join(name);
-            symlink(&program.program, &link).map_err(at(&link))?;
+            match symlink(&program.program, &link) {
+                // Two tools may be one program.
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists
+                        && fs::read_link(&link).is_ok_and(|text| text == program.program) => {}
+                made => made.map_err(at(&link))?,
+            }
         }
     }
     for path in [driver::STAGED, driver::STEP] {

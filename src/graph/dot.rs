@@ -70,3 +70,16 @@ fn label(text: &str) -> String {
 fn printable(c: char) -> char {
     if c.is_control() { ' ' } else { c }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_backslashes_and_entities_are_kept_from_graphviz() {
+        assert_eq!(name("a\\b \"c\""), r#""a\\b \"c\"""#);
+        assert_eq!(label("R&D \\N &lt;"), r#""R&amp;D \\N &amp;lt;""#);
+        assert_eq!(label("ends with \\"), r#""ends with \\""#);
+        assert_eq!(name("two\nlines"), r#""two lines""#);
+    }
+}

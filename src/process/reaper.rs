@@ -171,7 +171,7 @@ impl<'a> Run<'a> {
                 .rules
                 .get_or_init(Rules::new)
                 .ruleset(isolation)
-                .map_err(|_| (Stage::Isolate, libc::EINVAL))?,
+                .map_err(|error| (Stage::Isolate, error.0))?,
         };
         let spaces = start.isolation.as_ref().and_then(|isolation| {
             let spaces = isolation.spaces.as_ref()?;

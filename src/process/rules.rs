@@ -8,18 +8,53 @@
 //! without Landlock there is no ruleset at all. `kernel` says what there is.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, Ruleset, RulesetAttr, RulesetCreated,
-    RulesetCreatedAttr, RulesetError, Scope, path_beneath_rules,
+    RulesetCreatedAttr, Scope, path_beneath_rules,
 };
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
 
 use super::isolation::Isolation;
 
 const NEWEST: ABI = ABI::V10;
+
+/// Why there is no ruleset: the number of the system's error.
+pub(super) struct RulesetError(pub(super) i32);
+
+impl fmt::Display for RulesetError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        std::io::Error::from_raw_os_error(self.0).fmt(out)
+    }
+}
+
+impl From<landlock::RulesetError> for RulesetError {
+    fn from(error: landlock::RulesetError) -> RulesetError {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        while let Some(error) = cause {
+            if let Some(number) = error.downcast_ref().and_then(std::io::Error::raw_os_error) {
+                return RulesetError(number);
+            }
+            cause = error.source();
+        }
+        RulesetError(libc::EINVAL)
+    }
+}
+
+/// Fails where `path` can't be opened for want of files or memory: that it is not
+/// there would leave its rule out.
+fn open_at_all(path: &PathBuf) -> Result<(), RulesetError> {
+    match open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        Err(want @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => {
+            Err(RulesetError(want.raw_os_error()))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
 
 /// What makes rulesets.
 pub(super) struct Rules {
@@ -77,7 +112,10 @@ impl Rules {
                     let fd: BorrowedFd<'_> = fd.as_fd();
                     created.add_rule(PathBeneath::new(fd, access))?
                 }
-                None => created.add_rules(path_beneath_rules([path], access))?,
+                None => {
+                    open_at_all(path)?;
+                    created.add_rules(path_beneath_rules([path], access))?
+                }
             };
         }
         Ok(created)

@@ -238,7 +238,7 @@ impl Origins<'_> {
 }
 
 /// `at` as a path below the action's root.
-fn below_work(at: &str) -> Result<String, Fault> {
+pub(crate) fn below_work(at: &str) -> Result<String, Fault> {
     let mut path = String::from("work");
     if at.starts_with('/') {
         return Err(Fault::At { at: at.to_owned() });

@@ -70,7 +70,17 @@ impl Fault {
     pub fn help(&self) -> String {
         match self {
             Fault::Missing { name } => format!("give it in the card: `with: {{{name}: ...}}`"),
-            Fault::Shape { name, wanted, .. } => super::work::shape_help(name, wanted),
+            Fault::Shape { name, wanted, .. } => match *wanted {
+                "a list" => {
+                    format!("write a list: `{name}: [..]` in the card, `--with '{name}=[..]'`")
+                }
+                "a mapping" => {
+                    format!(
+                        "write a mapping: `{name}: {{..}}` in the card, `--with '{name}={{..}}'`"
+                    )
+                }
+                _ => format!("write one value: `{name}: ..` in the card, `--with {name}=..`"),
+            },
             Fault::Undeclared { name, known } | Fault::UnknownReference { name, known } => {
                 match crate::words::nearest(name, known.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),

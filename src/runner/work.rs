@@ -248,17 +248,6 @@ pub fn parameters(
     })
 }
 
-/// What to write where a parameter has the wrong shape.
-pub fn shape_help(name: &str, wanted: &str) -> String {
-    match wanted {
-        "a list" => format!("write a list: `{name}: [..]` in the card, `--with '{name}=[..]'`"),
-        "a mapping" => {
-            format!("write a mapping: `{name}: {{..}}` in the card, `--with '{name}={{..}}'`")
-        }
-        _ => format!("write one value: `{name}: ..` in the card, `--with {name}=..`"),
-    }
-}
-
 /// A value of the command line: YAML, unless the default is text. Nothing is an
 /// empty list or mapping where the default is one.
 pub fn from_command_line(text: &str, default: &Value) -> Value {
@@ -306,13 +295,38 @@ fn yaml_finding(error: &serde_yaml::Error, source: &Source, lines: u32) -> Diagn
     let text = error.to_string();
     // The place is shown by itself.
     let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
-    let code = match message.contains("unknown field") {
-        true => "runner-unknown-key",
-        false => "runner-invalid",
+    let all = "`mikado schema runner` has every key and its type";
+    let Some((above, unknown)) = message.split_once("unknown field `") else {
+        return Diagnostic::error("runner-invalid", message)
+            .at(source.line_place(line, ""))
+            .help(all);
     };
-    Diagnostic::error(code, message)
-        .at(source.line_place(line, ""))
-        .help("`mikado schema runner` has every key and its type")
+    // The decoder's own words: the key, and all that there are.
+    let mut quoted = unknown.split('`');
+    let key = quoted.next().unwrap_or_default();
+    let known: Vec<&str> = quoted.skip(1).step_by(2).collect();
+    let help = match words::nearest(key, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`? {all}"),
+        None if known.is_empty() => all.to_owned(),
+        None => format!("the keys here are {}; {all}", words::list(&known)),
+    };
+    let place = match key_in_line(source, line, key) {
+        Some(span) => source.place(span, ""),
+        None => source.line_place(line, ""),
+    };
+    Diagnostic::error("runner-unknown-key", format!("{above}unknown key `{key}`"))
+        .at(place)
+        .help(help)
+}
+
+/// Where a key stands in a line.
+fn key_in_line(source: &Source, line: u32, key: &str) -> Option<Span> {
+    let span = source.line_span(line);
+    let text = source.text()?.get(span.clone())?;
+    let starts = text.match_indices(key).map(|(at, _)| at);
+    let is_key = |at: &usize| text[at + key.len()..].trim_start().starts_with(':');
+    let at = starts.into_iter().find(is_key)? + span.start;
+    Some(at..at + key.len())
 }
 
 fn add_blocks(

@@ -744,15 +744,7 @@ error: timeout: invalid type: sequence, expected a string
   = help: `mikado schema runner` has every key and its type
   = code: runner-invalid
 
-error: timeout: invalid type: sequence, expected a string
- --> runners/r.yaml:3:1
-  |
-3 | timeout: [1, 2]
-  | ^^^^^^^^^^^^^^^
-  = help: `mikado schema runner` has every key and its type
-  = code: runner-invalid
-
-1 file read: 2 errors, 0 warnings, 0 notes
+1 file read: 1 error, 0 warnings, 0 notes
 
 "#]],
     );
@@ -774,34 +766,26 @@ fn a_runner_with_an_unknown_key() {
         &sandbox,
         3,
         str![[r#"
-error: unknown field `verfy`, expected one of `summary`, `with`, `tools`, `env`, `pass-env`, `key-env`, `path`, `inputs`, `fetch`, `steps`, `verify`, `caches`, `timeout`, `retries`, `resources`, `isolation`, `root`, `network`, `home`, `sockets`, `platform`, `confirm`, `remote`
+error: unknown key `verfy`
  --> cards/b.md:5:3
   |
 5 |   verfy: []
-  |   ^^^^^^^^^
-  = help: `mikado schema runner` has every key and its type
+  |   ^^^^^
+  = help: did you mean `verify`? `mikado schema runner` has every key and its type
   = code: runner-unknown-key
 
-error: unknown field `stpes`, expected one of `summary`, `with`, `tools`, `env`, `pass-env`, `key-env`, `path`, `inputs`, `fetch`, `steps`, `verify`, `caches`, `timeout`, `retries`, `resources`, `isolation`, `root`, `network`, `home`, `sockets`, `platform`, `confirm`, `remote`
+error: unknown key `stpes`
  --> runners/r.yaml:2:1
   |
 2 | stpes: []
-  | ^^^^^^^^^
+  | ^^^^^
  ::> cards/a.md:3:9
 3 | runner: r
   |         ^ used here
-  = help: `mikado schema runner` has every key and its type
+  = help: did you mean `steps`? `mikado schema runner` has every key and its type
   = code: runner-unknown-key
 
-error: unknown field `stpes`, expected one of `summary`, `with`, `tools`, `env`, `pass-env`, `key-env`, `path`, `inputs`, `fetch`, `steps`, `verify`, `caches`, `timeout`, `retries`, `resources`, `isolation`, `root`, `network`, `home`, `sockets`, `platform`, `confirm`, `remote`
- --> runners/r.yaml:2:1
-  |
-2 | stpes: []
-  | ^^^^^^^^^
-  = help: `mikado schema runner` has every key and its type
-  = code: runner-unknown-key
-
-2 files read: 3 errors, 0 warnings, 0 notes
+2 files read: 2 errors, 0 warnings, 0 notes
 
 "#]],
     );
@@ -830,15 +814,7 @@ error: could not read `runners/r.yaml`: Is a directory (os error 21)
   = help: make the file readable, or take it out of the folder
   = code: runner-unreadable
 
-error: could not read `runners/r.yaml`: Is a directory (os error 21)
- --> runners/r.yaml:1:1
-  |
-1 |
-  | ^
-  = help: make the file readable, or take it out of the folder
-  = code: runner-unreadable
-
-1 file read: 2 errors, 0 warnings, 0 notes
+1 file read: 1 error, 0 warnings, 0 notes
 
 "#]],
     );
@@ -952,15 +928,7 @@ error: the card has the runner `r` and code blocks that run
   = help: take away one of them: `run` and `verify` in a fence's first line make its block run
   = code: two-runners
 
-note: no card uses the runner `r`
- --> runners/r.yaml:1:1
-  |
-1 | steps: [{ run: "true" }]
-  | ^^^^^^^^^^^^^^^^^^^^^^^^
-  = help: write `runner: r` in a card, or delete the file
-  = code: unused-runner
-
-1 file read: 1 error, 0 warnings, 1 note
+1 file read: 1 error, 0 warnings, 0 notes
 
 "#]],
     );
@@ -1229,6 +1197,62 @@ error: `a` uses `b`, which is no build: it has no artifact
   = code: use-without-artifact
 
 2 files read: 1 error, 0 warnings, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn two_commands_that_write_one_place() {
+    let sandbox = Sandbox::new()
+        .file(
+            "cards/a.md",
+            "---\nstatus: active\nrunner: r\n---\n# A card\n",
+        )
+        .file(
+            "cards/b.md",
+            "---\nstatus: active\nrunner: r\n---\n# A card\n",
+        )
+        .runner("r", "steps: ['echo x > x']\n");
+    check(
+        &sandbox,
+        0,
+        str![[r#"
+warning: `a` and `b` run the same command, so both write one place
+ --> cards/a.md:3:9
+  |
+3 | runner: r
+  |         ^
+ ::> cards/b.md:3:9
+3 | runner: r
+  |         ^
+  = help: give one of them other parameters, let one require the other, or give the runner a `resources: {group: NAME}`
+  = code: one-place
+
+2 files read: 0 errors, 1 warning, 0 notes
+
+"#]],
+    );
+}
+
+#[test]
+fn a_runner_with_another_ending() {
+    let sandbox = Sandbox::new()
+        .file("cards/a.md", "---\nstatus: active\n---\n# A card\n")
+        .file("runners/r.yml", "steps: ['true']\n");
+    check(
+        &sandbox,
+        0,
+        str![[r#"
+warning: `r.yml` is not read: the file of a runner ends in `.yaml`
+ --> runners/r.yml:1:1
+  |
+1 | steps: ['true']
+  | ^^^^^^^^^^^^^^^
+  = help: rename it to `r.yaml`
+  = code: runner-file
+
+1 file read: 0 errors, 1 warning, 0 notes
 
 "#]],
     );

@@ -70,7 +70,7 @@ fn without_cards_the_way_on_is_told() {
         .mikado("list")
         .exits(2)
         .says("no cards here")
-        .says("open cards were seen in `docs`")
+        .says("1 open card was seen in `docs`")
         .says("mikado --cards docs list");
     sandbox
         .mikado("--cards docs list")

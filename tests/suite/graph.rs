@@ -11,7 +11,7 @@ fn plan() -> Sandbox {
         .runner("look", "verify: ['false']")
         .card(
             "wall",
-            "title: Build the \"wall\" & more\nstatus: active\nrequires: [bricks, mortar, paint]\nuses: [kiln]\nrunner: make",
+            "title: Build the <wall> & more\nstatus: active\nrequires: [bricks, mortar, paint]\nuses: [kiln]\nrunner: make",
         )
         .card(
             "bricks",
@@ -28,7 +28,7 @@ fn text_has_layers_and_says_what_requires_what() {
     ready      mortar  Mix mortar
   2 waiting    bricks  Bring bricks
                  <- kiln
-  3 blocked    wall (goal)  Build the "wall" & more
+  3 blocked    wall (goal)  Build the <wall> & more
                  <- bricks, mortar, paint (no such card), kiln (used)
 
 "##]]);
@@ -46,7 +46,7 @@ flowchart TD
   c_bricks["Bring bricks"]:::waiting
   c_mortar["Mix mortar"]:::ready
   c_paint["paint"]:::missing
-  c_wall["Build the #34;wall#34; #38; more"]:::blocked
+  c_wall["Build the #60;wall#62; #38; more"]:::blocked
   c_kiln --> c_bricks
   c_bricks --> c_wall
   c_mortar --> c_wall
@@ -83,7 +83,7 @@ digraph mikado {
   "bricks" [label="Bring bricks", tooltip="bricks (waiting)", class=waiting, fillcolor="#fdeec7", color="#a8780f", URL="cards/bricks.md"]
   "mortar" [label="Mix mortar", tooltip="mortar (ready)", class=ready, fillcolor="#d6f3d9", color="#2f8f46", URL="cards/mortar.md"]
   "paint" [label="paint", tooltip="paint (missing)", class=missing, fillcolor="#ffffff", color="#c0392f", style="rounded,filled,dashed"]
-  "wall" [label="Build the \"wall\" &amp; more", tooltip="wall (blocked)", class=blocked, fillcolor="#eeeeee", color="#808080", penwidth=3, URL="cards/wall.md"]
+  "wall" [label="Build the <wall> &amp; more", tooltip="wall (blocked)", class=blocked, fillcolor="#eeeeee", color="#808080", penwidth=3, URL="cards/wall.md"]
   "kiln" -> "bricks"
   "bricks" -> "wall"
   "mortar" -> "wall"
@@ -100,7 +100,7 @@ fn json_has_states_standings_and_layers() {
         .mikado("graph --format json")
         .exits(0)
         .prints(str![[r##"
-{"schemaVersion":1,"cards":[{"stem":"kiln","title":"A kiln","path":"cards/kiln.md","state":"complete","standing":"complete","goal":false,"layer":1},{"stem":"bricks","title":"Bring bricks","path":"cards/bricks.md","state":"ready","standing":"waiting","goal":false,"layer":2},{"stem":"mortar","title":"Mix mortar","path":"cards/mortar.md","state":"ready","standing":"ready","goal":false,"layer":1},{"stem":"wall","title":"Build the \"wall\" & more","path":"cards/wall.md","state":"blocked","standing":"blocked","goal":true,"layer":3}],"requires":[{"card":"bricks","requires":"kiln"},{"card":"wall","requires":"bricks"},{"card":"wall","requires":"mortar"}],"uses":[{"card":"wall","uses":"kiln"}],"unknown":[{"card":"wall","requires":"paint"}]}
+{"schemaVersion":1,"cards":[{"stem":"kiln","title":"A kiln","path":"cards/kiln.md","state":"complete","standing":"complete","goal":false,"layer":1},{"stem":"bricks","title":"Bring bricks","path":"cards/bricks.md","state":"ready","standing":"waiting","goal":false,"layer":2},{"stem":"mortar","title":"Mix mortar","path":"cards/mortar.md","state":"ready","standing":"ready","goal":false,"layer":1},{"stem":"wall","title":"Build the <wall> & more","path":"cards/wall.md","state":"blocked","standing":"blocked","goal":true,"layer":3}],"requires":[{"card":"bricks","requires":"kiln"},{"card":"wall","requires":"bricks"},{"card":"wall","requires":"mortar"}],"uses":[{"card":"wall","uses":"kiln"}],"unknown":[{"card":"wall","requires":"paint"}]}
 
 "##]]);
 }
@@ -123,7 +123,7 @@ fn svg_is_a_picture_of_its_own() {
 <g class="waiting"><a href="cards/bricks.md"><title>bricks&#10;Bring bricks&#10;waiting</title><rect x="0" y="110" width="196" height="62" rx="6"/><text x="98" y="140">Bring bricks</text><text class="how" x="98" y="164">waiting</text></a></g>
 <g class="ready"><a href="cards/mortar.md"><title>mortar&#10;Mix mortar&#10;ready</title><rect x="232" y="110" width="196" height="62" rx="6"/><text x="330" y="140">Mix mortar</text><text class="how" x="330" y="164">ready</text></a></g>
 <g class="missing"><title>paint&#10;paint&#10;missing</title><rect x="450" y="110" width="196" height="62" rx="6"/><text x="548" y="140">paint</text><text class="how" x="548" y="164">no such card</text></g>
-<g class="blocked goal"><a href="cards/wall.md"><title>wall&#10;Build the &quot;wall&quot; &amp; more&#10;blocked · goal</title><rect x="174" y="239" width="196" height="62" rx="6"/><text x="272" y="269">Build the &quot;wall&quot; &amp; more</text><text class="how" x="272" y="293">blocked · goal</text></a></g>
+<g class="blocked goal"><a href="cards/wall.md"><title>wall&#10;Build the &lt;wall&gt; &amp; more&#10;blocked · goal</title><rect x="174" y="239" width="196" height="62" rx="6"/><text x="272" y="269">Build the &lt;wall&gt; &amp; more</text><text class="how" x="272" y="293">blocked · goal</text></a></g>
 </g>
 </svg>
 

@@ -2,7 +2,7 @@
 
 use mikado::error::Exit;
 
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{MIKADO, Sandbox, redact_durations};
 
 const README: &str = include_str!("../../README.md");
 
@@ -26,6 +26,66 @@ fn the_runner_of_the_readme_runs() {
         .mikado("run report")
         .exits(0)
         .says("report: has a title\n# Words\n");
+}
+
+/// The folder of notes with which the first ten minutes begin.
+fn notes() -> Sandbox {
+    let sandbox = Sandbox::new()
+        .file("notes.md", "- faster\n- smaller\n")
+        .file(
+            "docs/release.md",
+            "---\ntitle: Release 1.0\nstatus: active\nrequires: [changelog, announcement]\n---\nEverybody can install it.\n",
+        )
+        .file(
+            "docs/changelog.md",
+            "---\ntitle: Write the changelog\nstatus: active\n---\nIt lists what `notes.md` says is new.\n",
+        )
+        .file(
+            "docs/announcement.md",
+            "---\ntitle: Announce it\nstatus: active\nrequires: [changelog]\n---\n## Steps\n\n1. Write to the list, with the text of `CHANGES.md`.\n",
+        );
+    sandbox.git("init -q");
+    sandbox
+}
+
+#[test]
+fn the_first_ten_minutes_of_the_readme_are_as_they_are_printed() {
+    let sandbox = notes();
+    let block = block("$ head -5 docs/release.md");
+    let mut lines = block.lines().peekable();
+    let mut ran = String::new();
+    let mut commands = 0;
+    while let Some(line) = lines.next() {
+        let Some(command) = line.strip_prefix("$ ") else {
+            // What was printed; it is compared with what is printed now.
+            continue;
+        };
+        let mut command = format!("{command}\n");
+        ran.push_str(&format!("$ {command}"));
+        if command.contains("<< END") {
+            for line in lines.by_ref() {
+                command.push_str(&format!("{line}\n"));
+                ran.push_str(&format!("{line}\n"));
+                if line == "END" {
+                    break;
+                }
+            }
+        }
+        let mut bash = sandbox.command("bash");
+        let program = std::path::Path::new(MIKADO).parent().expect("a folder");
+        let path = format!(
+            "{}:{}",
+            program.display(),
+            std::env::var("PATH").unwrap_or_default()
+        );
+        bash.env("PATH", path)
+            .args(["-c", &format!("exec 2>&1\n{command}")]);
+        let output = sandbox.run(bash, &command).stdout();
+        ran.push_str(&output.replace("[ROOT]", "/home/me/project"));
+        commands += 1;
+    }
+    assert!(commands > 9, "{commands}");
+    snapbox::assert_data_eq!(ran, redact_durations(block).as_str());
 }
 
 #[test]

@@ -110,6 +110,7 @@ bricks  Bring bricks
   2. Carry them.
   read it: mikado show bricks
   then: mikado complete bricks
+  or let mikado do it: mikado runner new command --for bricks
 
 "#]]);
     let next = plan().mikado("next --format json").exits(0).json();
@@ -298,9 +299,9 @@ fn check_looks_into_runners() {
         [
             "error parameter cards/lacks.md",
             "note parameter cards/later.md",
-            "error tool cards/ready.md",
-            "error unknown-fetch cards/ready.md",
-            "error unknown-source cards/ready.md",
+            "error tool runners/go.yaml",
+            "error unknown-source runners/go.yaml",
+            "error unknown-fetch runners/go.yaml",
             "note unused-runner runners/idle.yaml",
         ]
     );
@@ -419,7 +420,7 @@ fn init_sets_up_a_folder_that_is_there_and_one_that_is_not() {
     sandbox.mikado("init").exits(0).prints(str![[r#"
 mikado.yaml: cards in cards
 cards/goal.md: a first card
-next: mikado list
+next: `mikado list` shows the cards, `mikado why CARD` what holds one up, `mikado next` what can be done now
 
 "#]]);
     sandbox.mikado("list").exits(0).says("Write down the goal");

@@ -89,7 +89,7 @@ fn after_random_edits_every_artifact_is_that_of_a_run_from_nothing() {
             });
         }
     });
-    eprintln!(
+    report!(
         "random edits: {sequences} sequences, {} runs after {} edits, {} executions, 0 wrong artifacts",
         runs.into_inner(),
         edits.into_inner(),

@@ -50,7 +50,7 @@ fn a_run_after_a_kill_at_any_moment_ends_right() {
             .collect()
     });
     let sum = |of: fn(&Counts) -> usize| counts.iter().map(of).sum::<usize>();
-    eprintln!(
+    report!(
         "kills: {} (and {} that came after the end), {} cards marked before them and none lost, {} executions afterwards, 0 wrong artifacts, 0 left over",
         sum(|c| c.kills),
         sum(|c| c.too_late),

@@ -133,7 +133,7 @@ fn a_run_after_a_fault_at_any_point_ends_right() {
             });
         }
     });
-    eprintln!(
+    report!(
         "fail points: {} points, {} faults tried, {} reached, 0 wrong artifacts, 0 left over",
         POINTS.len(),
         tried.len(),

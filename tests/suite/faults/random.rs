@@ -17,7 +17,7 @@ impl Random {
     pub fn seed(name: &str) -> u64 {
         let set = std::env::var(name).ok().and_then(|text| text.parse().ok());
         let seed = set.unwrap_or_else(|| u64::from(std::process::id()) ^ now());
-        eprintln!("{name}={seed}");
+        report!("{name}={seed}");
         seed
     }
 

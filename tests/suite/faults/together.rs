@@ -106,13 +106,13 @@ fn all_at_once(chain: &Chain, other: &PathBuf, killed: &BTreeMap<usize, usize>) 
         {
             let holder = event["holder"].as_str().expect("a holder");
             assert!(
-                pids.iter().any(|pid| holder == pid) || holder == "process 0",
+                pids.iter().any(|pid| holder == pid) || holder == "another process",
                 "{holder} of {pids:?}"
             );
             awaited += 1;
         }
     }
-    eprintln!(
+    report!(
         "{RUNS} runs of {CARDS} cards, {} killed: {awaited} waits, each for one of them",
         killed.len()
     );
@@ -170,7 +170,7 @@ fn two_of_eight_runs_are_killed_and_the_others_do_the_rest_once() {
     let counted = chain.sandbox.read(".mikado/caches/count/log");
     let executed: BTreeSet<&str> = counted.lines().collect();
     assert_eq!(executed.len(), CARDS);
-    eprintln!("{} executions of {CARDS} actions", counted.lines().count());
+    report!("{} executions of {CARDS} actions", counted.lines().count());
     chain.assert_right("the main work tree");
     chain.assert_right_in(&other, "the other work tree");
     chain.assert_tidy("the main work tree");
@@ -209,7 +209,7 @@ fn who_waits_says_for_whom_and_a_killed_holder_is_noticed() {
     assert_eq!(told.as_deref(), Some(awaiting.as_str()));
     first.kill().expect("a killed program");
     first.wait().expect("its end");
-    of_first.is_gone();
+    of_first.ends();
     // The second comes to execute it itself.
     puppet.wait_for("held").release(Stage::Passes);
     assert!(second.wait().expect("its end").success());

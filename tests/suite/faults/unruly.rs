@@ -84,7 +84,7 @@ fn a_second_interrupt_ends_what_ignores_the_first() {
     let pid = Pid::from_raw(run.id().cast_signed()).expect("a process");
     kill_process(pid, Signal::INT).expect("a signal");
     kill_process(pid, Signal::INT).expect("a signal");
-    held.is_gone();
+    held.ends();
     let output = run.wait_with_output().expect("its end");
     // Two that come as one are one, and then the grace is waited for.
     assert_eq!(output.status.code(), Some(130));

@@ -149,7 +149,7 @@ fn a_group_runs_one_at_a_time_within_a_run_and_across_runs() {
     assert_eq!(puppet.waiting(), Vec::<String>::new());
     // A killed holder frees the group, as it frees everything.
     within.child.kill().expect("a killed program");
-    first.is_gone();
+    first.ends();
     puppet.wait_for("three").release(Stage::Passes);
     across.exits(0);
     let again = Run::start(&sandbox, "one two --jobs 2");

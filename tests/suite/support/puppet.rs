@@ -105,11 +105,11 @@ impl Held {
             Stage::Fails => "7\n",
         };
         self.line.write_all(code.as_bytes()).expect("a line");
-        self.is_gone();
+        self.ends();
     }
 
     /// Waits until it is dead.
-    pub fn is_gone(mut self) {
+    pub fn ends(mut self) {
         // A puppet that was killed may reset the line.
         drop(self.line.read_to_end(&mut Vec::new()));
     }

@@ -320,7 +320,7 @@ impl Ran {
 }
 
 /// Durations as [`mikado::runner::units::show_duration`] writes them.
-fn redact_durations(text: &str) -> String {
+pub fn redact_durations(text: &str) -> String {
     let mut lines = Vec::new();
     for line in text.split('\n') {
         match line.rsplit_once(" in ") {
