@@ -8,7 +8,7 @@ use anstyle::Style;
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::columns::Screen;
-use crate::commands::{self, check::CheckFormat, graph::GraphFormat};
+use crate::commands::{self, check::CheckFormat, ci::CiCommand, graph::GraphFormat};
 use crate::diagnostic::{Look, Paint, Severity, severity_style};
 use crate::error::{Error, Exit};
 use crate::report::folded::Folded;
@@ -149,6 +149,10 @@ pub enum Command {
     Audit(commands::audit::AuditArgs),
     /// Find or copy what a card made
     Artifact(commands::artifact::ArtifactArgs),
+    /// List the cards whose action is not that of another commit
+    Affected(commands::affected::AffectedArgs),
+    /// Make a CI pipeline with a job for each card
+    Ci(commands::ci::CiArgs),
     /// Pin the tools of all runners to files with hashes
     Lock(commands::lock::LockArgs),
     /// Say what this machine can do, and what is missing
@@ -275,6 +279,8 @@ impl Command {
             Command::Shell(args) => commands::shell::run(args, context),
             Command::Audit(args) => commands::audit::run(args, context),
             Command::Artifact(args) => commands::artifact::run(args, context),
+            Command::Affected(args) => commands::affected::run(&args, context),
+            Command::Ci(args) => commands::ci::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
             Command::Doctor(args) => commands::doctor::run(args, context),
             Command::Store(args) => commands::store::run_here(&args, context),
@@ -312,6 +318,11 @@ impl Command {
                 CheckFormat::Text | CheckFormat::Github => Format::Text,
             },
             Command::Plan(args) => args.format,
+            Command::Affected(args) => args.format,
+            Command::Ci(args) => match &args.command {
+                CiCommand::Matrix(args) => args.format,
+                _ => Format::Text,
+            },
             Command::Doctor(args) => args.format,
             Command::Audit(args) => args.format,
             Command::Store(args) => args.command.format(),

@@ -5,6 +5,7 @@ pub mod action;
 pub mod answer;
 pub mod card;
 pub mod chain;
+pub mod ci;
 pub mod cli;
 pub mod columns;
 pub mod commands;

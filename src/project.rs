@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::card::body::Headings;
 use crate::card::edit::Completion;
 use crate::card::{Card, Deck, Source, Stem, discover};
+use crate::ci::CiConfig;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::runner::units;
@@ -64,6 +65,8 @@ pub struct Config {
     pub tools: Option<ToolsConfig>,
     /// The headings under which steps and checks stand.
     pub headings: Option<HeadingsConfig>,
+    /// Generated pipelines.
+    pub ci: CiConfig,
 }
 
 /// The store.

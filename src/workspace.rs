@@ -82,6 +82,8 @@ pub struct Workspace {
     lock: ToolLock,
     hosts: HostTools,
     tools_from_path: bool,
+    /// Whether tools of the machine are taken for what is asked of them.
+    assumes_tools: bool,
     all_tools: Vec<(String, String, ToolSpec)>,
 }
 
@@ -162,6 +164,7 @@ impl Workspace {
             lock,
             hosts,
             tools_from_path: setting.tools_from_path,
+            assumes_tools: false,
             all_tools,
         })
     }
@@ -180,6 +183,14 @@ impl Workspace {
     /// Whether the user wants less isolation than there is.
     pub fn isolation_is_limited(&self) -> bool {
         self.isolation.is_some()
+    }
+
+    /// The same, in which every tool of the machine is what is asked of it:
+    /// good for comparing two descriptions, and for nothing else.
+    #[must_use]
+    pub(crate) fn assuming_tools(mut self) -> Workspace {
+        self.assumes_tools = true;
+        self
     }
 
     /// The folder of a named source.
@@ -246,6 +257,9 @@ impl Workspace {
 
     /// A tool of the machine.
     pub(crate) fn host_tool(&self, declared: &Declared<'_>) -> Result<HostTool, ToolError> {
+        if self.assumes_tools {
+            return Ok(HostTool::assumed(declared));
+        }
         self.hosts.find(declared)
     }
 

@@ -30,6 +30,8 @@ pub fn some_markdown_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn walker(folder: &Path) -> ignore::WalkBuilder {
+    // What ignores a repository from outside says nothing of what is in it.
+    let in_git = folder.ancestors().any(|dir| dir.join(".git").exists());
     let mut walker = ignore::WalkBuilder::new(folder);
     walker
         .hidden(true)
@@ -37,7 +39,7 @@ fn walker(folder: &Path) -> ignore::WalkBuilder {
         .git_global(false)
         .git_ignore(true)
         .git_exclude(true)
-        .require_git(false)
+        .require_git(in_git)
         .parents(true)
         .follow_links(false)
         .filter_entry(|entry| {

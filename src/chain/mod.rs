@@ -6,8 +6,10 @@
 
 mod blockers;
 mod findings;
+mod leaves;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::OnceLock;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -19,6 +21,10 @@ use crate::card::deck::Named;
 use crate::card::{Card, Deck, Form, PlanState, Requirement, Span, Stem};
 use crate::diagnostic::Diagnostic;
 use crate::words;
+
+/// So many unknown names are compared with every stem; where there are more, a
+/// whole folder is missing, and no name was mistyped.
+const GUESSES: usize = 100;
 
 /// The state of a card in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -68,6 +74,9 @@ pub struct Chain {
     names: BTreeMap<String, Stem>,
     /// The cards that lie in a cycle.
     cyclic: BTreeSet<Stem>,
+    leaves: OnceLock<leaves::Leaves>,
+    /// How many more unknown names are compared with all that are known.
+    guesses: usize,
 }
 
 impl Chain {
@@ -82,6 +91,8 @@ impl Chain {
             findings: Vec::new(),
             names: BTreeMap::new(),
             cyclic: BTreeSet::new(),
+            leaves: OnceLock::new(),
+            guesses: GUESSES,
         };
         for stem in deck.stems() {
             let node = chain.graph.add_node(stem.clone());
@@ -202,24 +213,6 @@ impl Chain {
             .collect()
     }
 
-    /// The ready cards below a blocked one, sorted.
-    pub fn leaves(&self, stem: &Stem) -> Vec<Stem> {
-        let mut leaves = BTreeSet::new();
-        let mut seen = BTreeSet::new();
-        let mut pending = self.blocked_by(stem);
-        while let Some(next) = pending.pop() {
-            if !seen.insert(next.clone()) {
-                continue;
-            }
-            match self.state(&next) {
-                State::Ready => drop(leaves.insert(next)),
-                State::Blocked => pending.extend(self.blocked_by(&next)),
-                State::Complete | State::Unreadable => {}
-            }
-        }
-        leaves.into_iter().collect()
-    }
-
     /// These cards with everything that they require or use, transitively.
     pub fn closure(&self, stems: &[Stem]) -> BTreeSet<Stem> {
         let mut all: BTreeSet<Stem> = stems.iter().cloned().collect();
@@ -301,7 +294,9 @@ impl Chain {
             return;
         };
         let mut stems = Vec::new();
+        let mut known = BTreeSet::new();
         let mut unknown = Vec::new();
+        let mut told = BTreeSet::new();
         for requirement in card.requires() {
             match self.required(deck, card, requirement) {
                 Some(stem) => {
@@ -310,12 +305,14 @@ impl Chain {
                         let span = requirement.span.clone();
                         self.graph.add_edge(from, *to, Edge { span, uses: false });
                     }
-                    if !stems.contains(&stem) {
+                    if known.insert(stem.clone()) {
                         stems.push(stem);
                     }
                 }
-                None if unknown.contains(&requirement.text) => {}
-                None => unknown.push(requirement.text.clone()),
+                None if told.insert(requirement.text.clone()) => {
+                    unknown.push(requirement.text.clone());
+                }
+                None => {}
             }
         }
         for (_, text) in card.front.uses.roles() {
@@ -375,7 +372,11 @@ impl Chain {
                         .help("write the stem")
                 }
                 Named::Nothing => {
-                    let stems = deck.stems().map(Stem::as_str);
+                    let stems = deck.stems().map(Stem::as_str).take(match self.guesses {
+                        0 => 0,
+                        _ => usize::MAX,
+                    });
+                    self.guesses = self.guesses.saturating_sub(1);
                     let help = match words::nearest(&entry.text, stems) {
                         Some(near) => format!("did you mean `{near}`?"),
                         None => {

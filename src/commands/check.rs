@@ -9,6 +9,7 @@ use crate::cli::Context;
 use crate::diagnostic::{self, Diagnostic, Look, Severity};
 use crate::error::{Error, Exit};
 use crate::report::folded::Folded;
+use crate::report::github::{Level, annotation};
 use crate::words::count;
 
 use super::runner_faults;
@@ -89,37 +90,21 @@ fn text(out: &mut dyn Write, findings: &[Diagnostic], cards: usize, look: Look) 
     )
 }
 
-/// Workflow commands of GitHub Actions: values are percent-encoded.
+/// Annotations of GitHub Actions.
 fn github(out: &mut dyn Write, findings: &[Diagnostic]) -> io::Result<()> {
-    let message = |text: &str| {
-        text.replace('%', "%25")
-            .replace('\r', "%0D")
-            .replace('\n', "%0A")
-    };
-    let property = |text: &str| message(text).replace(':', "%3A").replace(',', "%2C");
     for finding in findings {
         let level = match finding.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Note => "notice",
+            Severity::Error => Level::Error,
+            Severity::Warning => Level::Warning,
+            Severity::Note => Level::Notice,
         };
-        let place = finding.places.first().map_or(String::new(), |place| {
-            format!(
-                " file={},line={},col={}",
-                property(&place.path.display().to_string()),
-                place.line,
-                place.column
-            )
-        });
-        let help = match finding.help.is_empty() {
-            true => String::new(),
-            false => format!("\n{}", finding.help),
+        let place = finding.places.first();
+        let place = place.map(|place| (place.path.as_path(), place.line, Some(place.column)));
+        let message = match finding.help.is_empty() {
+            true => finding.message.clone(),
+            false => format!("{}\n{}", finding.message, finding.help),
         };
-        writeln!(
-            out,
-            "::{level}{place}::{}",
-            message(&format!("{}{help}", finding.message))
-        )?;
+        writeln!(out, "{}", annotation(level, place, None, &message))?;
     }
     Ok(())
 }

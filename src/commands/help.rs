@@ -9,7 +9,7 @@ use clap::{Command, CommandFactory};
 use crate::cli::Cli;
 
 /// The commands by what they are for, in the order in which they are met.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     (
         "See the plan",
         &[
@@ -24,6 +24,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
         "Run it",
         &["run", "plan", "verify", "log", "shell", "audit", "artifact"],
     ),
+    ("Run it in CI", &["ci", "affected"]),
     (
         "Set up and look after",
         &[
@@ -40,7 +41,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
 ];
 
 /// One or two examples of each command: what to type, and what it is good for.
-const EXAMPLES: [(&str, &[(&str, &str)]); 29] = [
+const EXAMPLES: [(&str, &[(&str, &str)]); 31] = [
     (
         "run",
         &[
@@ -181,6 +182,20 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 29] = [
     (
         "shell",
         &[("mikado shell server", "look around where it failed")],
+    ),
+    (
+        "ci",
+        &[
+            ("mikado ci github --write", "a job for each card"),
+            ("mikado ci gitlab --check", "whether the file is today's"),
+        ],
+    ),
+    (
+        "affected",
+        &[(
+            "mikado affected --since main",
+            "what this branch changes, and why",
+        )],
     ),
     (
         "audit",

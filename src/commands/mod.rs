@@ -1,10 +1,13 @@
 //! The commands, one a file: its arguments, whose doc comments are its help,
 //! and what it does.
 
+pub mod affected;
 pub mod artifact;
 pub mod audit;
 pub mod blocked;
 pub mod check;
+pub mod ci;
+pub mod ci_matrix;
 pub mod complete;
 pub mod completions;
 pub mod doctor;
@@ -19,10 +22,12 @@ pub mod lock;
 pub mod log;
 pub mod man;
 pub mod next;
+pub(crate) mod old_tree;
 pub mod plan;
 pub(crate) mod reproduce;
 pub mod require;
 pub mod run;
+pub(crate) mod run_ci;
 pub mod runner;
 pub(crate) mod runner_faults;
 pub mod schema;

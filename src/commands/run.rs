@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,12 +16,13 @@ use crate::event::Event;
 use crate::plan::PlannedCard;
 use crate::process::GRACE;
 use crate::report::folded::Folded;
-use crate::report::{JsonReport, PlainReport, ProgressReport, Report, Summary};
+use crate::report::{GroupReport, JsonReport, PlainReport, ProgressReport, Report, Summary};
 use crate::runner::definition::Kind;
 use crate::store::Limits;
 use crate::workspace::Workspace;
 
 use super::reproduce;
+use super::run_ci;
 use super::selection::{Selection, SelectionArgs};
 
 /// Run a card with all that it requires
@@ -68,6 +70,9 @@ pub struct RunArgs {
     /// How to print what happens
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
+    /// Write a report to FILE as JUnit's XML, for CI
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 /// Carries `run` out.
@@ -105,6 +110,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         memory: memory(),
         twice: args.check_deterministic,
         replay: args.replay,
+        given: run_ci::given(&plan, &selection, &args.selection, context, &workspace)?,
         ..Options::default()
     };
     if workspace.store.is_writable() {
@@ -149,6 +155,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
             .into_iter()
             .filter(|(name, _)| selection.is_overridden(name))
             .collect(),
+        rows: run_ci::rows(&plan, &ran.outcomes, &selection),
         ..Summary::default()
     };
     for (card, outcome) in plan.cards.iter().zip(&ran.outcomes) {
@@ -161,6 +168,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         summary.add(&card.stem, outcome, marks, blocks);
     }
     drop(report.finish(&summary));
+    run_ci::leave(&mut summary, args.junit.as_deref(), &selection, context)?;
     tidy(&workspace, &limits);
     Ok(ran.exit)
 }
@@ -226,9 +234,10 @@ fn report(args: &RunArgs, context: &Context) -> Box<dyn Report> {
     }
     let live = io::stderr().is_terminal() && io::stdout().is_terminal() && !context.is_set("CI");
     let plain = PlainReport::new(out, context.paint(), !live, args.explain);
-    match live {
-        true => Box::new(ProgressReport::new(plain)),
-        false => Box::new(plain),
+    match run_ci::log(context) {
+        Some(log) => Box::new(GroupReport::new(plain, Box::new(io::stdout()), log)),
+        None if live => Box::new(ProgressReport::new(plain)),
+        None => Box::new(plain),
     }
 }
 

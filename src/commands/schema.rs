@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use crate::answer::{self, Versioned};
 use crate::cli::Context;
+use crate::commands::affected::Affected;
+use crate::commands::ci_matrix::Matrix;
 use crate::commands::verify::Verified as VerifiedCards;
 use crate::error::{Error, Exit};
 use crate::project::Config;
@@ -56,6 +58,10 @@ pub enum SchemaOf {
     Doctor,
     /// What `audit` answers.
     Audit,
+    /// What `affected` answers.
+    Affected,
+    /// What `ci matrix` answers.
+    CiMatrix,
     /// What `store stats` answers.
     StoreStats,
     /// What `store gc` answers.
@@ -160,6 +166,8 @@ fn schema(of: SchemaOf) -> Value {
         SchemaOf::Verify => generator.into_root_schema_for::<VerifiedCards>(),
         SchemaOf::Doctor => generator.into_root_schema_for::<answer::Diagnosis>(),
         SchemaOf::Audit => generator.into_root_schema_for::<answer::AuditObject>(),
+        SchemaOf::Affected => generator.into_root_schema_for::<Affected>(),
+        SchemaOf::CiMatrix => generator.into_root_schema_for::<Matrix>(),
         SchemaOf::StoreStats => generator.into_root_schema_for::<Versioned<Stats>>(),
         SchemaOf::StoreGc => generator.into_root_schema_for::<Versioned<Collected>>(),
         SchemaOf::StoreVerify => generator.into_root_schema_for::<Versioned<Verified>>(),

@@ -82,6 +82,9 @@ pub struct Options {
     pub memory: u64,
     /// Try the checks of the cards alone.
     pub verify: bool,
+    /// Artifacts of cards that are used and are no part of this run, where they
+    /// are known to be today's.
+    pub given: BTreeMap<Stem, Digest>,
     /// Execute the builds asked for twice and compare what comes out.
     pub twice: bool,
     /// Tell what was printed when a result that is found was made.
@@ -205,11 +208,11 @@ impl Engine {
         let (events, received) = mpsc::unbounded_channel();
         let engine = Engine {
             workspace,
+            artifacts: RefCell::new(options.given.clone()),
             options,
             events,
             keeper: OnceCell::new(),
             cancelled: watch::Sender::new(false),
-            artifacts: RefCell::default(),
             fetches: RefCell::default(),
             told: RefCell::default(),
             begun: RefCell::default(),

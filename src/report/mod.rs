@@ -1,8 +1,12 @@
 //! Reports: what a run shows, made from its events alone.
 
 pub mod folded;
+pub mod github;
+pub mod gitlab;
+mod groups;
 mod json;
 pub mod junit;
+pub mod markdown;
 pub mod page;
 mod plain;
 mod progress;
@@ -12,10 +16,11 @@ use std::io::{self, Write};
 
 use crate::event::Event;
 
+pub use groups::{GroupReport, Log};
 pub use json::JsonReport;
 pub use plain::PlainReport;
 pub use progress::ProgressReport;
-pub use summary::{Blocked, Summary};
+pub use summary::{Blocked, Row, Summary};
 
 /// Shows a run.
 pub trait Report {

@@ -41,8 +41,31 @@ pub struct Summary {
     /// The command that opens a shell where a card failed, for those that have
     /// such a place.
     pub shells: BTreeMap<Stem, String>,
+    /// How each card ended, prerequisites first.
+    pub rows: Vec<Row>,
+    /// Open hand cards that are no part of this run: the stem, the title.
+    pub by_hand: Vec<(Stem, String)>,
     /// The folder of the logs' paths, for short ones.
     pub root: PathBuf,
+}
+
+/// How a card ended, with where it stands.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its stem.
+    pub card: Stem,
+    /// Its title.
+    pub title: String,
+    /// What kind of work it is, in a word.
+    pub kind: &'static str,
+    /// Its file, below the root of the repository.
+    pub path: PathBuf,
+    /// The line of its runner.
+    pub line: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What comes before it.
+    pub before: Vec<Stem>,
 }
 
 /// A card that was not started.

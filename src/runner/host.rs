@@ -42,6 +42,19 @@ pub struct HostTool {
 }
 
 impl HostTool {
+    /// A tool that is what is asked of it, wherever it may be.
+    pub(crate) fn assumed(declared: &Declared<'_>) -> HostTool {
+        let wanted = declared.spec.version.as_ref();
+        HostTool {
+            name: declared.name.to_owned(),
+            command: declared.name.to_owned(),
+            program: PathBuf::new(),
+            version: wanted.map_or_else(String::new, ToString::to_string),
+            prefix: PathBuf::new(),
+            nix: None,
+        }
+    }
+
     /// The platform property that stands for it in an action: its name with
     /// `tool:` before it, and its Nix store path or its version.
     pub fn property(&self) -> (String, String) {

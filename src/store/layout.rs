@@ -20,10 +20,12 @@ const FORMAT: u64 = 1;
 const FOLDERS: [&str; 6] = ["trees", "trees/.used", "segments", "locks", "caches", "tmp"];
 
 /// What else may lie in a folder that has no `format` file yet.
-const KNOWN: [&str; 7] = [
+const KNOWN: [&str; 8] = [
     "artifacts",
     "failed",
     "format",
+    // Where CI jobs get the artifacts of others before a store is there.
+    "handover",
     "logs",
     "new",
     "records.jsonl",

@@ -6,6 +6,7 @@
 //! one group of records. It knows nothing of cards, runners or keys: an action
 //! is a digest here.
 
+mod archive;
 mod copy;
 mod error;
 mod export;
@@ -37,6 +38,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use archive::{ArchiveError, Packed};
 pub use error::StoreError;
 pub use failed::FailedRoot;
 pub(crate) use gc::note_of;

@@ -303,3 +303,16 @@ fn every_card_that_is_completed_and_reopened_is_itself_again() {
         );
     }
 }
+
+#[test]
+fn repository_in_a_folder_that_another_one_ignores_has_its_cards() {
+    let sandbox = Sandbox::new().file(".gitignore", "trees\n").committed();
+    sandbox.write("trees/one/cards/a.md", "---\nstatus: active\n---\n");
+    sandbox.write("trees/one/cards/b.md", "---\nstatus: active\n---\n");
+    sandbox.write("trees/one/.gitignore", "b.md\n");
+    sandbox.git("init -q trees/one");
+    let ran = sandbox.mikado("-C trees/one list --format json").exits(0);
+    let cards = ran.json()["cards"].as_array().cloned().unwrap_or_default();
+    let stems: Vec<_> = cards.iter().map(|card| card["stem"].clone()).collect();
+    assert_eq!(stems, ["a"]);
+}

@@ -49,6 +49,38 @@ fn every_code_has_a_picture_here_and_a_page_of_its_own() {
 }
 
 #[test]
+fn a_runner_that_opens_its_steps_up() {
+    let sandbox = Sandbox::new()
+        .file(
+            "cards/a.md",
+            "---\nstatus: active\nrunner: r\n---\n# A card\n",
+        )
+        .runner(
+            "r",
+            "inputs: []\nnetwork: true\nsteps: [{ run: \"true\" }]\n",
+        );
+    check(
+        &sandbox,
+        0,
+        str![[r#"
+note: `network: true` opens the steps up; the result stays local
+ --> runners/r.yaml:2:10
+  |
+2 | network: true
+  |          ^^^^
+ ::> cards/a.md:3:9
+3 | runner: r
+  |         ^ used here
+  = help: nothing has to be done; a `fetch`, an input or `key-env` would keep the result sharable
+  = code: opened-up
+
+1 file read: 0 errors, 0 warnings, 1 note
+
+"#]],
+    );
+}
+
+#[test]
 fn an_alias_of_two_cards_names_none() {
     let sandbox = Sandbox::new()
         .file(

@@ -428,11 +428,11 @@ fn check_notes_what_each_runner_opens_up() {
     sandbox
         .mikado("check --color never")
         .exits(0)
-        .says("note: `network: true` opens the steps up; the result stays local\n --> runners/a.yaml:2:1")
-        .says("note: `sockets: [nix, ssh-agent]` opens the steps up; the result stays local\n --> runners/a.yaml:3:1")
-        .says("note: `home: user` opens the steps up; the result stays local\n --> runners/a.yaml:4:1")
-        .says("note: `pass-env: [TOKEN]` opens the steps up; the result stays local\n --> runners/a.yaml:5:1")
-        .says("note: `isolation: none` opens the steps up; the result stays local\n --> runners/b.yaml:2:1")
+        .says("note: `network: true` opens the steps up; the result stays local\n --> runners/a.yaml:2:10")
+        .says("note: `sockets: [nix, ssh-agent]` opens the steps up; the result stays local\n --> runners/a.yaml:3:11")
+        .says("note: `home: user` opens the steps up; the result stays local\n --> runners/a.yaml:4:7")
+        .says("note: `pass-env: [TOKEN]` opens the steps up; the result stays local\n --> runners/a.yaml:5:12")
+        .says("note: `isolation: none` opens the steps up; the result stays local\n --> runners/b.yaml:2:12")
         .says_nothing_of("runners/c.yaml");
     let told = sandbox
         .mikado("check")

@@ -10,6 +10,7 @@ mod audit;
 mod authentik;
 mod chain;
 mod check;
+mod ci;
 mod completions;
 mod corners;
 mod deterministic;

@@ -92,6 +92,12 @@ fn every_answer_fits_its_schema() {
     look();
     check("doctor", "doctor");
     check("audit built", "audit");
+    check("ci matrix built", "ci-matrix");
+    sandbox.git("init -q");
+    sandbox.git("add a.txt runners cards/built.md");
+    sandbox.git("commit -qm start");
+    sandbox.write("a.txt", "changed again\n");
+    check("affected --since HEAD built", "affected");
     check("store stats", "store-stats");
     check("store gc", "store-gc");
     check("store verify", "store-verify");

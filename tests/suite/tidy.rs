@@ -38,6 +38,7 @@ fn pure_modules_touch_no_disk_and_no_process() {
     let pure = [
         "src/action",
         "src/chain",
+        "src/ci",
         "src/columns.rs",
         "src/diagnostic.rs",
         "src/digest.rs",

@@ -149,7 +149,9 @@ impl Checker<'_> {
             let message = format!("`{opening}` opens the steps up; the result stays local");
             let mut finding = self.error("opened-up", &[key], message);
             finding.severity = Severity::Note;
-            found.push(finding);
+            found.push(finding.help(
+                "nothing has to be done; a `fetch`, an input or `key-env` would keep the result sharable",
+            ));
         }
     }
 

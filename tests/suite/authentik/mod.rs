@@ -8,6 +8,7 @@ mod changes;
 mod determinism;
 mod faults;
 mod headline;
+mod pipelines;
 mod registries;
 mod server;
 mod sources;
