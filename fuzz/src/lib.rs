@@ -284,6 +284,9 @@ fn edited(before: &Card, bytes: Vec<u8>, keys: &[&str]) -> Card {
         all.filter(|key| !keys.contains(&key.as_str())).collect()
     };
     assert_eq!(others(before), others(&after), "another key changed");
+    if !has_places(before) || !has_places(&after) {
+        return after;
+    }
     let old = area(before, keys);
     let new = area(&after, keys);
     let (a, b) = (before.source.bytes(), after.source.bytes());
@@ -299,6 +302,13 @@ fn edited(before: &Card, bytes: Vec<u8>, keys: &[&str]) -> Card {
         (None, None) => panic!("an edit of a key that is in neither"),
     }
     after
+}
+
+/// Whether every key stands in the file as its text, and not over several lines
+/// or with escapes, where it has no place of its own.
+fn has_places(card: &Card) -> bool {
+    let is_there = |key: &Text| card.source.bytes()[key.span.clone()] == *key.text.as_bytes();
+    card.front.keys.iter().all(is_there)
 }
 
 /// `long` is `short` with one stretch more, which starts an area and ends in it.

@@ -5,6 +5,9 @@
 //! where it matters; the chain decides where.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Card, PlanState, Source, Stem, discover};
@@ -154,7 +157,7 @@ fn read_card(root: &Path, path: &Path) -> Card {
     let shown = path.strip_prefix(root).unwrap_or(path).to_owned();
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let stem = Stem::new(&name);
-    match std::fs::read(path) {
+    match read_file(path) {
         Ok(bytes) => Card::read(stem, Source::new(shown, bytes)),
         Err(error) => {
             let message = format!("`{}` can't be read: {error}", shown.display());
@@ -166,4 +169,20 @@ fn read_card(root: &Path, path: &Path) -> Card {
             Card::unreadable(stem, source, finding)
         }
     }
+}
+
+/// The bytes of a plain file. A pipe or a device would never end, or never
+/// begin, and so is refused without being waited for.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let waits_for_nobody = rustix::fs::OFlags::NONBLOCK.bits();
+    let mut file = File::options()
+        .read(true)
+        .custom_flags(waits_for_nobody.cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -60,8 +60,10 @@ pub(super) fn key_and_value(card: &Card, key: &str) -> Option<(Span, Span)> {
     let keys = &card.front.keys;
     let index = keys.iter().position(|known| known.text == key)?;
     let span = keys[index].span.clone();
-    let end = match keys.get(index + 1) {
-        Some(next) => next.span.start,
+    // A key over several lines has no place of its own, and is passed over.
+    let later = keys[index + 1..].iter().map(|next| next.span.start);
+    let end = match later.filter(|start| *start > span.end).min() {
+        Some(next) => next,
         None => front_end(card)?,
     };
     let colon = bytes

@@ -386,7 +386,7 @@ mod tests {
             runner: Some(format!("runner-{}", number % 3)),
             before: before.iter().copied().map(stem).collect(),
             uses: uses
-                .filter(|before| (number + before) % 2 == 0)
+                .filter(|before| (number + before).is_multiple_of(2))
                 .map(stem)
                 .collect(),
             variables: BTreeSet::new(),

@@ -87,7 +87,7 @@ fn prepend(command: &mut Command, folder: &Path) {
 
 /// The program `program` with what the sandbox's commands have.
 fn command(sandbox: &Sandbox, program: &Path) -> Command {
-    sandbox.command(&program.display().to_string())
+    sandbox.command(program)
 }
 
 /// Runs the workflow that lies there by act.

@@ -56,7 +56,7 @@ fn hard_chain_is_valid_for_each_systems_own_checker() {
             "gitlab" => {
                 tools::fits_schema("vendor.gitlab-ci", &file);
                 let [node, local] = tools::gitlab();
-                let mut list = sandbox.command(&node.display().to_string());
+                let mut list = sandbox.command(node.display().to_string());
                 list.arg(local).arg("--list");
                 sandbox
                     .run(list, "gitlab-ci-local --list")
