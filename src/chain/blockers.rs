@@ -14,6 +14,10 @@ impl Chain {
     /// What blocks `stem`, itself or further down, and is no ready card: one
     /// line each, in a stable order; empty unless it is blocked.
     pub fn faults_below(&self, stem: &Stem) -> Vec<String> {
+        // Most chains have no such thing: then nothing is looked through.
+        if !self.above_faults().contains(stem) {
+            return Vec::new();
+        }
         let mut seen = BTreeSet::new();
         let mut pending = vec![stem.clone()];
         while let Some(next) = pending.pop() {
@@ -46,5 +50,27 @@ impl Chain {
             ));
         }
         lines
+    }
+
+    /// The blocked cards that have such a fault at them or below.
+    fn above_faults(&self) -> &BTreeSet<Stem> {
+        self.above_faults.get_or_init(|| {
+            let is_fault = |stem: &&Stem| match self.state(stem) {
+                State::Unreadable => true,
+                State::Blocked => !self.unknown(stem).is_empty() || self.cyclic.contains(*stem),
+                State::Complete | State::Ready => false,
+            };
+            let faults = self.nodes.keys().filter(is_fault);
+            let mut pending: Vec<Stem> = faults.cloned().collect();
+            let mut above: BTreeSet<Stem> = pending.iter().cloned().collect();
+            while let Some(stem) = pending.pop() {
+                for dependent in self.dependents(&stem) {
+                    if self.state(&dependent) == State::Blocked && above.insert(dependent.clone()) {
+                        pending.push(dependent);
+                    }
+                }
+            }
+            above
+        })
     }
 }

@@ -75,6 +75,8 @@ pub struct Chain {
     /// The cards that lie in a cycle.
     cyclic: BTreeSet<Stem>,
     leaves: OnceLock<leaves::Leaves>,
+    /// The blocked cards that something else than ready cards holds up.
+    above_faults: OnceLock<BTreeSet<Stem>>,
     /// How many more unknown names are compared with all that are known.
     guesses: usize,
 }
@@ -92,6 +94,7 @@ impl Chain {
             names: BTreeMap::new(),
             cyclic: BTreeSet::new(),
             leaves: OnceLock::new(),
+            above_faults: OnceLock::new(),
             guesses: GUESSES,
         };
         for stem in deck.stems() {

@@ -97,12 +97,20 @@ impl Kernel {
             (3, "cutting files that it may not write"),
             (4, "TCP"),
             (6, "abstract Unix sockets, and signals to other processes"),
-            (9, "Unix sockets on disk"),
+            (
+                9,
+                match self.mount_namespaces {
+                    true => "Unix sockets on disk other than those that are hidden",
+                    false => "Unix sockets on disk",
+                },
+            ),
             (10, "UDP"),
         ];
+        // A network of its own has nobody in it.
+        let is_covered = |version: i32| self.network_namespaces && matches!(version, 4 | 10);
         table
             .into_iter()
-            .filter(|(version, _)| self.landlock < *version)
+            .filter(|(version, _)| self.landlock < *version && !is_covered(*version))
             .map(|(_, gap)| gap)
             .collect()
     }
@@ -152,6 +160,16 @@ mod tests {
             }
             .gaps(),
             ["Unix sockets on disk", "UDP"]
+        );
+        let kernel = Kernel {
+            landlock: 7,
+            user_namespaces: true,
+            mount_namespaces: true,
+            network_namespaces: true,
+        };
+        assert_eq!(
+            kernel.gaps(),
+            ["Unix sockets on disk other than those that are hidden"]
         );
         assert!(
             Kernel {

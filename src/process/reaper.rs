@@ -20,6 +20,7 @@ use std::ffi::CString;
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -28,7 +29,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::outcome::Stage;
 use super::output::{Log, number};
 use super::rules::Rules;
-use super::sys::{self, Plan, Stack, Waited};
+use super::sys::{self, Base, Plan, Stack, Waited};
 use super::wire::{Ending, Finished, Request, Start, read_body};
 use super::{family, pass, spaces};
 
@@ -69,6 +70,7 @@ pub(super) fn serve(socket: &UnixStream, keeper: &PipeReader) -> io::Result<()> 
     let mut tools = Tools {
         stack: Stack::new(),
         rules: OnceCell::new(),
+        bases: Default::default(),
     };
     loop {
         let [_, is_lost] = sys::wait_readable([Some(socket.as_fd()), Some(keeper.as_fd())], None);
@@ -112,6 +114,8 @@ struct Tools {
     stack: Stack,
     /// Made for the first execution that is isolated.
     rules: OnceCell<Rules>,
+    /// Made for the first execution that has namespaces: one without a network, and one with.
+    bases: [OnceCell<Option<Rc<Base>>>; 2],
 }
 
 /// What is being waited for.
@@ -171,7 +175,13 @@ impl<'a> Run<'a> {
         };
         let spaces = start.isolation.as_ref().and_then(|isolation| {
             let spaces = isolation.spaces.as_ref()?;
-            Some((spaces.required, spaces::lay_out(isolation, spaces)))
+            let mut namespaces = spaces::lay_out(isolation, spaces);
+            let base = &tools.bases[usize::from(spaces.network)];
+            namespaces.join(
+                base.get_or_init(|| Base::make(spaces.network).map(Rc::new))
+                    .clone(),
+            );
+            Some((spaces.required, namespaces))
         });
         let began = Instant::now();
         let mut plan = Plan {

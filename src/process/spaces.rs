@@ -289,3 +289,202 @@ impl Layout {
 fn text(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// A world of files to lay spaces over.
+    struct World(tempfile::TempDir);
+
+    impl World {
+        fn new(folders: &[&str]) -> World {
+            // Its real path: places are real.
+            let base = std::env::temp_dir().canonicalize().unwrap();
+            let world = World(tempfile::tempdir_in(base).unwrap());
+            for folder in folders {
+                fs::create_dir_all(world.at(folder)).unwrap();
+            }
+            world
+        }
+
+        fn at(&self, path: &str) -> PathBuf {
+            self.0.path().join(path)
+        }
+
+        /// The acts with this world's folder as `@`.
+        fn acts(&self, isolation: &Isolation, spaces: &Spaces) -> Vec<String> {
+            let (views, acts) = plan(isolation, spaces);
+            let shown = |text: &CString| {
+                let text = text.to_string_lossy();
+                text.replace(&*self.0.path().to_string_lossy(), "@")
+            };
+            let act = |act: &Act| match act {
+                Act::Cover(path) => format!("cover {}", shown(path)),
+                Act::Folder(path) => format!("folder {}", shown(path)),
+                Act::File(path) => format!("file {}", shown(path)),
+                Act::Link(path, text) => format!("link {} -> {}", shown(path), shown(text)),
+                Act::Seal(path) => format!("seal {}", shown(path)),
+                Act::Show(view, place) => {
+                    let View { path, read_only } = &views[*view];
+                    let mode = if *read_only { "read" } else { "write" };
+                    format!("show {} at {} to {mode}", shown(path), shown(place))
+                }
+            };
+            acts.iter().map(act).collect()
+        }
+    }
+
+    #[test]
+    fn what_may_be_used_is_shown_in_what_is_hidden() {
+        let world = World::new(&["repo/.mikado/tmp/a", "repo/.mikado/trees/t", "other"]);
+        let isolation = Isolation {
+            read: vec![
+                world.at("repo/.mikado/trees/t"),
+                world.at("other"),
+                world.at("gone"),
+            ],
+            write: vec![world.at("repo/.mikado/tmp/a")],
+            ..Isolation::default()
+        };
+        let spaces = Spaces {
+            hidden: vec![world.at("repo"), world.at("gone")],
+            seen: vec![world.at("repo/.mikado/trees")],
+            ..Spaces::default()
+        };
+        assert_eq!(
+            world.acts(&isolation, &spaces),
+            [
+                "cover @/repo",
+                "folder @/repo/.mikado",
+                "folder @/repo/.mikado/tmp",
+                "folder @/repo/.mikado/tmp/a",
+                "show @/repo/.mikado/tmp/a at @/repo/.mikado/tmp/a to write",
+                "folder @/repo/.mikado/trees",
+                "show @/repo/.mikado/trees at @/repo/.mikado/trees to read",
+                "seal @/repo"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_folder_to_write_in_one_to_read_is_shown_by_itself() {
+        let world = World::new(&["hidden/tool/cache", "hidden/tool/lib"]);
+        let isolation = Isolation {
+            read: vec![world.at("hidden/tool"), world.at("hidden/tool/lib")],
+            write: vec![world.at("hidden/tool/cache")],
+            ..Isolation::default()
+        };
+        let spaces = Spaces {
+            hidden: vec![world.at("hidden")],
+            ..Spaces::default()
+        };
+        assert_eq!(
+            world.acts(&isolation, &spaces),
+            [
+                "cover @/hidden",
+                "folder @/hidden/tool",
+                "show @/hidden/tool at @/hidden/tool to read",
+                "show @/hidden/tool/cache at @/hidden/tool/cache to write",
+                "seal @/hidden"
+            ]
+        );
+    }
+
+    #[test]
+    fn every_link_on_the_way_is_made() {
+        let world = World::new(&["hidden/versions/3.11.7/bin"]);
+        fs::write(world.at("hidden/versions/3.11.7/bin/python"), "").unwrap();
+        symlink("3.11.7", world.at("hidden/versions/3.11")).unwrap();
+        symlink("versions/3.11", world.at("hidden/now")).unwrap();
+        let isolation = Isolation {
+            read: vec![world.at("hidden/now/bin/python")],
+            ..Isolation::default()
+        };
+        let spaces = Spaces {
+            hidden: vec![world.at("hidden")],
+            ..Spaces::default()
+        };
+        assert_eq!(
+            world.acts(&isolation, &spaces),
+            [
+                "cover @/hidden",
+                "link @/hidden/now -> versions/3.11",
+                "folder @/hidden/versions",
+                "link @/hidden/versions/3.11 -> 3.11.7",
+                "folder @/hidden/versions/3.11.7",
+                "folder @/hidden/versions/3.11.7/bin",
+                "file @/hidden/versions/3.11.7/bin/python",
+                "show @/hidden/versions/3.11.7/bin/python at @/hidden/versions/3.11.7/bin/python to read",
+                "seal @/hidden"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_moved_root_is_at_its_place_alone() {
+        let world = World::new(&["repo/.mikado/tmp/a/tmp", "temporary"]);
+        let root = world.at("repo/.mikado/tmp/a");
+        let isolation = Isolation {
+            read: vec![root.join("tmp")],
+            write: vec![root.clone()],
+            ..Isolation::default()
+        };
+        let spaces = Spaces {
+            hidden: vec![world.at("repo"), world.at("temporary")],
+            moved: vec![(root, world.at("temporary/mikado/root"))],
+            ..Spaces::default()
+        };
+        assert_eq!(
+            world.acts(&isolation, &spaces),
+            [
+                "cover @/repo",
+                "cover @/temporary",
+                "folder @/temporary/mikado",
+                "folder @/temporary/mikado/root",
+                "show @/repo/.mikado/tmp/a at @/temporary/mikado/root to write",
+                "seal @/repo",
+                "seal @/temporary"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_socket_is_covered_by_nothing_unless_it_is_opened() {
+        let world = World::new(&["home"]);
+        let socket = world.at("home/agent");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let spaces = Spaces {
+            hidden: vec![socket.clone()],
+            ..Spaces::default()
+        };
+        let mut isolation = Isolation::default();
+        let acts = world.acts(&isolation, &spaces);
+        assert_eq!(acts, ["show /dev/null at @/home/agent to read"]);
+        isolation.sockets.push(socket);
+        assert!(world.acts(&isolation, &spaces).is_empty());
+    }
+
+    #[test]
+    fn the_system_is_never_hidden() {
+        let world = World::new(&[]);
+        for path in ["/", "/usr", "/no/such/folder"] {
+            let spaces = Spaces {
+                hidden: vec![path.into()],
+                ..Spaces::default()
+            };
+            let acts = world.acts(&Isolation::of_system(), &spaces);
+            assert!(acts.is_empty(), "{path}: {acts:?}");
+        }
+    }
+
+    #[test]
+    fn links_in_a_circle_lead_nowhere() {
+        let world = World::new(&[]);
+        symlink("b", world.at("a")).unwrap();
+        symlink("a", world.at("b")).unwrap();
+        assert_eq!(resolve(&world.at("a"), &mut Vec::new()), None);
+    }
+}

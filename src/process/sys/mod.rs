@@ -30,7 +30,7 @@ mod namespaces;
 mod seccomp;
 
 pub(super) use child::{Plan, Stack, confine, spawn};
-pub(super) use namespaces::{Act, Namespaces, View, try_namespaces};
+pub(super) use namespaces::{Act, Base, Namespaces, View, try_namespaces};
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

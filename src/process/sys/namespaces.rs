@@ -8,7 +8,20 @@
 //! not allocate (see `child`): what it does is laid out before, by `spaces`.
 
 use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::atomic::AtomicI32;
+
+/// A user namespace, where one is needed, and maybe a network with nothing in it. Executions share them one after the
+/// other, since nothing of an execution is left in there, and a network costs more to make than all the rest.
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "there are no namespaces")
+)]
+pub(in crate::process) struct Base {
+    user: Option<OwnedFd>,
+    network: Option<OwnedFd>,
+}
 
 /// A world of mounts and, maybe, an empty network.
 #[cfg_attr(
@@ -16,14 +29,24 @@ use std::sync::atomic::AtomicI32;
     expect(dead_code, reason = "there are no namespaces")
 )]
 pub(in crate::process) struct Namespaces {
-    /// The maps of the user and the group as themselves; none where no user namespace is made.
-    ids: Option<[CString; 2]>,
+    ids: Ids,
     /// Whether there is to be a network with nothing in it.
     network: bool,
+    /// What is joined instead of making these two.
+    base: Option<Rc<Base>>,
     /// What is taken hold of first, before something is hidden.
     views: Vec<View>,
     /// What is done then, in this order.
     acts: Vec<Act>,
+}
+
+/// The maps of the user and the group as themselves; none where no user namespace is made.
+type Ids = Option<[CString; 2]>;
+
+fn ids() -> Ids {
+    let map = |id: u32| CString::new(format!("{id} {id} 1")).unwrap_or_default();
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    (!user.is_root()).then(|| [map(user.as_raw()), map(group.as_raw())])
 }
 
 /// A file or folder, with all that is mounted below it.
@@ -59,15 +82,18 @@ pub(in crate::process) enum Act {
 
 impl Namespaces {
     pub(in crate::process) fn new(network: bool, views: Vec<View>, acts: Vec<Act>) -> Namespaces {
-        let map = |id: u32| CString::new(format!("{id} {id} 1")).unwrap_or_default();
-        let user = rustix::process::geteuid();
-        let group = rustix::process::getegid();
         Namespaces {
-            ids: (!user.is_root()).then(|| [map(user.as_raw()), map(group.as_raw())]),
+            ids: ids(),
             network,
+            base: None,
             views,
             acts,
         }
+    }
+
+    /// Joins `base`, which has a network if this is to have one, where there is one.
+    pub(in crate::process) fn join(&mut self, base: Option<Rc<Base>>) {
+        self.base = base;
     }
 
     /// Places for the descriptors of the views, for `enter`.
@@ -79,17 +105,35 @@ impl Namespaces {
 #[cfg(target_os = "linux")]
 pub(super) use linux::enter;
 
+impl Base {
+    /// Makes them, by a child of this process, which must have one thread; `None` where the kernel refuses.
+    pub(in crate::process) fn make(network: bool) -> Option<Base> {
+        #[cfg(target_os = "linux")]
+        {
+            linux::base(network)
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = network;
+            None
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::ffi::{CStr, c_int};
+    use std::ffi::{CStr, CString, c_int};
+    use std::fs::File;
+    use std::io::{self, Read, Write};
+    use std::os::fd::{AsRawFd, OwnedFd};
     use std::ptr;
     use std::sync::atomic::{AtomicI32, Ordering};
 
     use rustix::fs::{CWD, Mode, OFlags};
     use rustix::io::Errno;
 
-    use super::super::errno;
-    use super::{Act, Namespaces, View};
+    use super::super::{errno, exit_now, fork};
+    use super::{Act, Base, Namespaces, View, ids, wait_for};
 
     const CLONE: c_int = 1;
     const RECURSIVE: c_int = 0x8000;
@@ -111,20 +155,21 @@ mod linux {
         namespaces: &Namespaces,
         places: &[AtomicI32],
     ) -> Result<(), Errno> {
-        let mut kinds = libc::CLONE_NEWNS;
-        if namespaces.network {
-            kinds |= libc::CLONE_NEWNET;
-        }
-        if namespaces.ids.is_some() {
-            kinds |= libc::CLONE_NEWUSER;
-        }
-        // SAFETY: the caller has one thread, and shares no descriptors; a new namespace touches no memory.
-        checked(unsafe { libc::unshare(kinds) })?;
-        if let Some([user, group]) = &namespaces.ids {
-            // An unprivileged process may map its group only after it gave up setgroups.
-            write_file(c"/proc/self/setgroups", c"deny")?;
-            write_file(c"/proc/self/uid_map", user)?;
-            write_file(c"/proc/self/gid_map", group)?;
+        match &namespaces.base {
+            Some(base) => {
+                for fd in base.user.iter().chain(&base.network) {
+                    // SAFETY: the descriptor is a namespace, and 0 stands for every kind.
+                    checked(unsafe { libc::setns(fd.as_raw_fd(), 0) })?;
+                }
+                make(libc::CLONE_NEWNS, None)?;
+            }
+            None => {
+                let mut kinds = libc::CLONE_NEWNS;
+                if namespaces.network {
+                    kinds |= libc::CLONE_NEWNET;
+                }
+                make(kinds, namespaces.ids.as_ref())?;
+            }
         }
         mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE)?;
         for (view, place) in namespaces.views.iter().zip(places) {
@@ -134,6 +179,67 @@ mod linux {
             perform(act, places)?;
         }
         Ok(())
+    }
+
+    /// Moves this process into new namespaces of these kinds, and with `ids` into one of users first.
+    fn make(mut kinds: c_int, ids: Option<&[CString; 2]>) -> Result<(), Errno> {
+        if ids.is_some() {
+            kinds |= libc::CLONE_NEWUSER;
+        }
+        // SAFETY: the caller has one thread, and shares no descriptors; a new namespace touches no memory.
+        checked(unsafe { libc::unshare(kinds) })?;
+        if let Some([user, group]) = ids {
+            // An unprivileged process may map its group only after it gave up setgroups.
+            write_file(c"/proc/self/setgroups", c"deny")?;
+            write_file(c"/proc/self/uid_map", user)?;
+            write_file(c"/proc/self/gid_map", group)?;
+        }
+        Ok(())
+    }
+
+    /// What `Base::make` says.
+    pub(super) fn base(network: bool) -> Option<Base> {
+        let ids = ids();
+        if ids.is_none() && !network {
+            return None;
+        }
+        let kinds = if network { libc::CLONE_NEWNET } else { 0 };
+        let (mut ready, made) = io::pipe().ok()?;
+        let (mut over, go) = io::pipe().ok()?;
+        match fork() {
+            Ok(None) => {
+                drop((ready, go));
+                if make(kinds, ids.as_ref()).is_ok() {
+                    let _ = (&made).write_all(&[1]);
+                    drop(made);
+                    // Until the parent has taken hold of them.
+                    let _ = over.read(&mut [0]);
+                }
+                exit_now(0)
+            }
+            Ok(Some(pid)) => {
+                drop((made, over));
+                let is_made = ready.read(&mut [0]).is_ok_and(|count| count == 1);
+                let number = pid.as_raw_nonzero();
+                let take = |kind: &str| File::open(format!("/proc/{number}/ns/{kind}")).ok();
+                let base = is_made.then(|| {
+                    let user = if ids.is_some() {
+                        Some(take("user")?)
+                    } else {
+                        None
+                    };
+                    let network = if network { Some(take("net")?) } else { None };
+                    Some(Base {
+                        user: user.map(OwnedFd::from),
+                        network: network.map(OwnedFd::from),
+                    })
+                });
+                drop(go);
+                wait_for(pid);
+                base.flatten()
+            }
+            Err(_) => None,
+        }
     }
 
     fn perform(act: &Act, places: &[AtomicI32]) -> Result<(), Errno> {
@@ -267,16 +373,20 @@ pub(in crate::process) fn try_namespaces() -> [bool; 3] {
 fn tried(trial: impl Fn() -> bool) -> bool {
     match super::fork() {
         Ok(None) => super::exit_now(i32::from(!trial())),
-        Ok(Some(pid)) => {
-            let mut status = 0;
-            // SAFETY: the place is valid for writing.
-            while unsafe { libc::waitpid(pid.as_raw_nonzero().get(), &mut status, 0) } == -1 {
-                if super::errno() != libc::EINTR {
-                    return false;
-                }
-            }
-            status == 0
-        }
+        Ok(Some(pid)) => wait_for(pid) == Some(0),
         Err(_) => false,
     }
+}
+
+/// Waits for a child; its status, if it was one.
+#[cfg(target_os = "linux")]
+fn wait_for(pid: rustix::process::Pid) -> Option<i32> {
+    let mut status = 0;
+    // SAFETY: the place is valid for writing.
+    while unsafe { libc::waitpid(pid.as_raw_nonzero().get(), &mut status, 0) } == -1 {
+        if super::errno() != libc::EINTR {
+            return None;
+        }
+    }
+    Some(status)
 }

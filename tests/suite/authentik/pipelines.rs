@@ -58,12 +58,13 @@ fn github_workflow_with_artifacts_makes_the_local_artifact() {
 
 #[test]
 fn github_workflow_with_a_shared_store_makes_the_local_artifact() {
-    let store = tempfile::tempdir().expect("a folder");
-    let path = store.path().display();
+    // The jobs find in it what a run on one machine made, and hand it on.
+    let store = &cold().store;
+    let path = store.display();
     let sandbox = repository("github", &format!("ci: {{ store: {path} }}\n"));
     let executed = act(&sandbox, "github");
     passed(&executed);
-    let clone = Sandbox::of_checkout().store(store.path());
+    let clone = Sandbox::of_checkout().store(store);
     let ran = clone.mikado(&format!("run {GOAL} --format json")).exits(0);
     assert_eq!(super::begun(&ran), super::NOTHING);
     assert_eq!(super::artifacts(&ran)[GOAL], cold().artifacts[GOAL]);
