@@ -314,7 +314,8 @@ fn has_places(card: &Card) -> bool {
 /// `long` is `short` with one stretch more, which starts an area and ends in it.
 fn one_stretch(short: &[u8], long: &[u8], area: (usize, usize)) {
     let end = area.0 + (long.len() - short.len());
-    assert!(end <= area.1, "more than the key changed");
+    let text = String::from_utf8_lossy(long);
+    assert!(end <= area.1, "more than {area:?} changed: {text:?}");
     assert_eq!(
         short[..area.0],
         long[..area.0],

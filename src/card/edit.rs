@@ -174,6 +174,11 @@ fn without_status(card: &Card) -> Option<Vec<u8>> {
     let (key, area) = key_and_value(card, STATUS)?;
     let start = line_around(bytes, key.start).start;
     let end = line_around(bytes, end_of_content(bytes, &area)).end;
+    // Of a map in braces the line is not the key's own.
+    let lead = &bytes[start..key.start];
+    if !lead.iter().all(|byte| b" \t?'\"".contains(byte)) {
+        return None;
+    }
     Some(replaced(bytes, &(start..end), b""))
 }
 

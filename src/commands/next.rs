@@ -57,14 +57,14 @@ pub fn next(args: NextArgs, context: &Context) -> Result<Exit, Error> {
         .filter(|stem| within.as_ref().is_none_or(|within| within.contains(*stem)))
         .filter(|stem| args.human || !is_human(stem))
         .collect();
-    leaves.sort_by_cached_key(|stem| {
-        let height = heights.get(*stem).copied().unwrap_or(0);
-        (Reverse(height), Reverse(view.frees(stem).len()), *stem)
-    });
-    let chosen = leaves.first().and_then(|stem| {
-        let height = heights.get(*stem).copied().unwrap_or(0);
-        card(stem, height, &view, &selection)
-    });
+    // Counting what a card frees is dear where there are thousands.
+    let height = |stem: &Stem| heights.get(stem).copied().unwrap_or(0);
+    let highest = leaves.iter().map(|stem| height(stem)).max();
+    leaves.retain(|stem| Some(height(stem)) == highest);
+    leaves.sort_by_cached_key(|stem| (Reverse(view.frees(stem).len()), *stem));
+    let chosen = leaves
+        .first()
+        .and_then(|stem| card(stem, height(stem), &view, &selection));
     let out = &mut context.out(args.format);
     let written = match (chosen, args.format) {
         (Some(card), Format::Text) => {

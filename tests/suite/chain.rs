@@ -503,7 +503,7 @@ fn an_unknown_key_of_a_runner_is_named_with_its_line() {
         .mikado("run a")
         .exits(3)
         .says("runners/copy.yaml:3")
-        .says("unknown field `input`");
+        .says("unknown key `input`");
 }
 
 #[test]

@@ -233,7 +233,7 @@ fn an_unknown_setting() {
         .file("cards/a.md", "---\nstatus: active\n---\n# A card\n")
         .file("mikado.yaml", "runners: runners\ncard: [docs]\n");
     sandbox.mikado("check").exits(3).warns(str![[r#"
-error: unknown field `card`, expected one of `cards`, `runners`, `store`, `complete`, `mark`, `base`, `tools`, `headings`
+error: unknown field `card`, expected one of [..]
  --> mikado.yaml:2:1
   |
 2 | card: [docs]

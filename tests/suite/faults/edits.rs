@@ -80,7 +80,10 @@ fn after_random_edits_every_artifact_is_that_of_a_run_from_nothing() {
                     }
                     let seed = seed.wrapping_add(sequence as u64);
                     let done = one_sequence(seed);
-                    runs.fetch_add(RUNS + 1, Ordering::SeqCst);
+                    let so_far = runs.fetch_add(RUNS + 1, Ordering::SeqCst) / (RUNS + 1) + 1;
+                    if so_far.is_multiple_of(100) {
+                        report!("random edits: {so_far} of {sequences} sequences");
+                    }
                     edits.fetch_add(done.edits.len(), Ordering::SeqCst);
                     executed.fetch_add(done.executed, Ordering::SeqCst);
                     let mut tried = tried.lock().expect("a list");
@@ -415,6 +418,8 @@ fn replace_link(chain: &mut Chain, random: &mut Random) {
         ".mikado/artifacts/{}",
         chain.nodes[random.below(CARDS)].stem
     ));
+    // An edit before may have deleted even the folder.
+    fs::create_dir_all(link.parent().expect("a folder")).expect("a folder");
     if fs::remove_file(&link).is_err() {
         drop(fs::remove_dir_all(&link));
     }
