@@ -355,11 +355,22 @@ pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
     if commands::completions::answer() {
         return Exit::Done as u8;
     }
+    let arguments: Vec<std::ffi::OsString> = arguments.collect();
+    let wants_json = arguments.iter().any(|word| word == "--format=json")
+        || arguments
+            .windows(2)
+            .any(|words| words[0] == "--format" && words[1] == "json");
     let mut command = commands::help::command();
-    let parsed = command.try_get_matches_from_mut(arguments);
+    let parsed = command.try_get_matches_from_mut(&arguments);
     let parsed = parsed.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
     let cli = match parsed.map_err(|error| error.format(&mut command)) {
         Ok(cli) => cli,
+        Err(error) if wants_json && error.use_stderr() => {
+            let text = error.to_string();
+            let (message, help) = text.split_once("\n\n").unwrap_or((&text, ""));
+            let message = message.trim_start_matches("error: ").trim();
+            return tell(&Error::usage(message, help.trim()), true, None);
+        }
         Err(error) => {
             // A closed pipe is no error of ours.
             drop(error.print());

@@ -28,4 +28,5 @@ pub mod store;
 pub mod trace;
 pub mod words;
 pub mod workspace;
+mod xml;
 pub mod yaml;

@@ -48,7 +48,9 @@ impl NotFound {
                 format!("the cards are {}", words::list(few))
             }
             NotFound::Unknown { .. } => "`mikado list --all` shows every card".into(),
-            NotFound::Ambiguous { .. } => "write more of the stem".into(),
+            NotFound::Ambiguous { candidates, .. } => {
+                format!("write the stem: {}", words::list(candidates))
+            }
             NotFound::Duplicate { .. } => "rename all but one".into(),
         }
     }

@@ -1,8 +1,8 @@
-//! The ready cards below each blocked one, for all cards at once.
+//! What lies below each blocked card, for all cards at once.
 //!
 //! Asked card by card this would walk the whole chain for each: a chain of
 //! thousands would take minutes. So the answers are made once, prerequisites
-//! first, and cards that wait for the same leaves share one list.
+//! first, and cards that wait for the same share one list.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,24 +13,32 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::{Chain, State};
 use crate::card::Stem;
 
-/// For each node of the chain its leaves, sorted.
-pub(super) type Leaves = Vec<Arc<Vec<NodeIndex>>>;
+/// For each node of the chain those at it and below it, sorted by stem.
+pub(super) type Below = Vec<Arc<Vec<NodeIndex>>>;
 
 impl Chain {
     /// The ready cards below a blocked one, sorted.
     pub fn leaves(&self, stem: &Stem) -> Vec<Stem> {
-        let leaves = self.leaves.get_or_init(|| self.all_leaves());
+        let is_leaf = |stem: &Stem| self.state(stem) == State::Ready;
+        let leaves = self.leaves.get_or_init(|| self.below(is_leaf));
+        self.stems_below(stem, leaves)
+    }
+
+    /// The stems that are listed for a blocked card.
+    pub(super) fn stems_below(&self, stem: &Stem, below: &Below) -> Vec<Stem> {
         match self.nodes.get(stem) {
             // Nodes were made in the order of their stems.
-            Some(node) => {
-                let below = leaves[node.index()].iter();
+            Some(node) if self.state(stem) == State::Blocked => {
+                let below = below[node.index()].iter();
                 below.map(|node| self.graph[*node].clone()).collect()
             }
-            None => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
-    fn all_leaves(&self) -> Leaves {
+    /// For each node the cards at it and below it, through blocked cards, that
+    /// `counts` counts.
+    pub(super) fn below(&self, counts: impl Fn(&Stem) -> bool) -> Below {
         let mut blocked: DiGraph<(), ()> = DiGraph::new();
         for _ in self.graph.node_indices() {
             blocked.add_node(());
@@ -48,16 +56,15 @@ impl Chain {
         for knot in kosaraju_scc(&blocked) {
             let within: BTreeSet<NodeIndex> = knot.iter().copied().collect();
             let mut parts: Vec<Arc<Vec<NodeIndex>>> = Vec::new();
+            let counted = within.iter().filter(|node| counts(&self.graph[**node]));
+            let own: Vec<NodeIndex> = counted.copied().collect();
+            if !own.is_empty() {
+                parts.push(Arc::new(own));
+            }
             for below in knot.iter().flat_map(|node| blocked.neighbors(*node)) {
-                if within.contains(&below) {
-                    continue;
-                }
-                let part = match self.state(&self.graph[below]) {
-                    State::Ready => Arc::new(vec![below]),
-                    _ => found[below.index()].clone(),
-                };
-                if !parts.contains(&part) {
-                    parts.push(part);
+                let part = &found[below.index()];
+                if !within.contains(&below) && !part.is_empty() && !parts.contains(part) {
+                    parts.push(part.clone());
                 }
             }
             let all = match parts.as_slice() {

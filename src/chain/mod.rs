@@ -74,9 +74,11 @@ pub struct Chain {
     names: BTreeMap<String, Stem>,
     /// The cards that lie in a cycle.
     cyclic: BTreeSet<Stem>,
-    leaves: OnceLock<leaves::Leaves>,
-    /// The blocked cards that something else than ready cards holds up.
-    above_faults: OnceLock<BTreeSet<Stem>>,
+    leaves: OnceLock<leaves::Below>,
+    /// The cards at fault, at each card and below it.
+    faults: OnceLock<leaves::Below>,
+    /// For each entry of `unknown` what is wrong with it.
+    unknown_because: BTreeMap<Stem, Vec<String>>,
     /// How many more unknown names are compared with all that are known.
     guesses: usize,
 }
@@ -94,7 +96,8 @@ impl Chain {
             names: BTreeMap::new(),
             cyclic: BTreeSet::new(),
             leaves: OnceLock::new(),
-            above_faults: OnceLock::new(),
+            faults: OnceLock::new(),
+            unknown_because: BTreeMap::new(),
             guesses: GUESSES,
         };
         for stem in deck.stems() {
@@ -245,7 +248,8 @@ impl Chain {
                     .graph
                     .neighbors(*node)
                     .map(|next| &self.graph[next])
-                    .filter(|next| stems.contains(*next))
+                    // A card that requires itself comes where it would without that.
+                    .filter(|next| stems.contains(*next) && *next != stem)
                     .collect(),
                 None => BTreeSet::new(),
             };
@@ -314,6 +318,14 @@ impl Chain {
                 }
                 None if told.insert(requirement.text.clone()) => {
                     unknown.push(requirement.text.clone());
+                    if let Some(finding) = self.findings.last() {
+                        let because = match finding.code {
+                            "unknown-prerequisite" => finding.message.clone(),
+                            _ => format!("`{}`: {}; {}", card.stem, finding.message, finding.help),
+                        };
+                        let all = self.unknown_because.entry(card.stem.clone());
+                        all.or_default().push(because);
+                    }
                 }
                 None => {}
             }
@@ -357,9 +369,14 @@ impl Chain {
             }
             Form::Stem => match deck.named(&entry.text) {
                 Named::One(found) if found.stem == card.stem => {
-                    Diagnostic::error("self-require", format!("`{}` requires itself", card.stem))
-                        .at(place(""))
-                        .help("take the entry away")
+                    // It is a card, and holds itself up.
+                    let message = format!("`{}` requires itself", card.stem);
+                    self.findings.push(
+                        Diagnostic::error("self-require", message)
+                            .at(place(""))
+                            .help("take the entry away"),
+                    );
+                    return Some(found.stem.clone());
                 }
                 Named::One(found) => return Some(found.stem.clone()),
                 Named::Several(found) => {
@@ -498,7 +515,7 @@ mod tests {
                 let stem = stem(number);
                 prop_assert_eq!(chain.state(&stem), state(&cards, number));
                 let is_goal = open(number)
-                    && !(0..cards.len()).any(|o| o != number && open(o) && cards[o].1.contains(&number));
+                    && !(0..cards.len()).any(|o| open(o) && cards[o].1.contains(&number));
                 prop_assert_eq!(chain.goals().contains(&stem), is_goal);
                 if chain.state(&stem) == State::Blocked {
                     let expected: Vec<Stem> = leaves(&cards, number, &mut BTreeSet::from([number]))

@@ -15,7 +15,7 @@ use clap_complete::Shell;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 
-use crate::card::{Card, PlanState};
+use crate::card::{Card, PlanState, Stem};
 use crate::cli::{Cli, Context, Global, When};
 use crate::error::{Error, Exit};
 use crate::runner::client::UserEnvironment;
@@ -124,8 +124,25 @@ fn stems(shown: fn(&Card) -> bool) -> Vec<CompletionCandidate> {
     };
     let cards = selection.deck.cards().iter().filter(|card| shown(card));
     cards
-        .map(|card| CompletionCandidate::new(card.stem.as_str()).help(Some(card.title().into())))
+        .map(|card| CompletionCandidate::new(word(&card.stem)).help(Some(card.title().into())))
         .collect()
+}
+
+/// A stem as it is to be inserted: bash inserts what it is given, so what it
+/// would take for something else gets a backslash; the other shells do so
+/// themselves.
+fn word(stem: &Stem) -> String {
+    if std::env::var_os(ASKED).is_none_or(|shell| shell != "bash") {
+        return stem.to_string();
+    }
+    let mut word = String::new();
+    for c in stem.as_str().chars() {
+        if c.is_whitespace() || " \\\"'`$&|;<>()[]{}*?!#~^".contains(c) {
+            word.push('\\');
+        }
+        word.push(c);
+    }
+    word
 }
 
 /// The names of all runners' parameters, each with its `=`.

@@ -70,19 +70,36 @@ pub fn run(args: ListArgs, context: &Context) -> Result<Exit, Error> {
         .filter(|card| args.shows(card, selection.chain.state(&card.stem)))
         .collect();
     let findings = view.findings();
+    let none = args.none();
     let out = &mut context.out(args.format);
     let written = match args.format {
         Format::Json => {
             let cards: Vec<CardObject> = chosen.iter().map(|card| view.card_object(card)).collect();
             write_json(out, &CardList::new(cards, &findings))
         }
-        Format::Text => table(out, &view, &chosen, &findings, context.screen()),
+        Format::Text => {
+            let said = match chosen.is_empty() {
+                true => writeln!(out, "{none}"),
+                false => Ok(()),
+            };
+            said.and_then(|()| table(out, &view, &chosen, &findings, context.screen()))
+        }
     };
     written.map_err(Error::disk("write to", "standard output"))?;
     Ok(Exit::Done)
 }
 
 impl ListArgs {
+    /// What is said where nothing is to be shown.
+    fn none(&self) -> &'static str {
+        match (self.ready, self.blocked, self.open || self.complete) {
+            (true, false, false) => "no card is ready; `mikado blocked` says what holds them up",
+            (false, true, false) => "no card is blocked",
+            (_, _, true) | (true, true, _) => "no such card; `mikado list --all` shows every one",
+            _ => "no open cards; `mikado list --all` shows every card and page",
+        }
+    }
+
     fn shows(&self, card: &Card, state: State) -> bool {
         let is_open = matches!(state, State::Ready | State::Blocked);
         let any = self.ready || self.blocked || self.open || self.complete;
@@ -126,23 +143,20 @@ fn table(
         let line = format!("{word} {kind:<7} {stem}  {title}{remark}");
         writeln!(out, "{}", line.trim_end())?;
     }
-    if cards.is_empty() {
-        writeln!(
-            out,
-            "no open cards; `mikado list --all` shows every card and page"
-        )?;
-    }
-    for card in cards
-        .iter()
-        .filter(|card| card.plan == PlanState::Unreadable)
-    {
-        for finding in &card.findings {
-            writeln!(
-                out,
-                "unreadable: {}: {}",
-                card.path().display(),
-                finding.message
-            )?;
+    for card in cards {
+        let path = card.path().display();
+        if card.plan == PlanState::Unreadable {
+            let named = format!("`{path}` ");
+            for finding in &card.findings {
+                let message = finding.message.strip_prefix(&named);
+                writeln!(
+                    out,
+                    "unreadable: {path}: {}",
+                    message.unwrap_or(&finding.message)
+                )?;
+            }
+        } else if view.state(&card.stem) == State::Unreadable {
+            writeln!(out, "unreadable: {path}: several files have this stem")?;
         }
     }
     let unsaid = |card: &&&Card| card.status().is_none() && card.front.runner.is_some();

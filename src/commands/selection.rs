@@ -179,15 +179,22 @@ impl Selection {
             // Nothing is left of the plan; what was built can still be stale.
             [] => match self.last_builds(runners) {
                 builds if builds.is_empty() => Err(Error::usage(
-                    "no card is open, and none builds anything",
+                    "no card is open, and no build is left that nothing requires",
                     "name a card; `mikado list --all` shows them",
                 )),
                 builds => Ok(builds),
             },
-            several => Err(Error::usage(
-                format!("there are several goals: {}", words::list(several)),
-                "name one, or use `--all`",
-            )),
+            several => {
+                let named: Vec<String> = several.iter().take(10).map(Stem::to_string).collect();
+                let more = match several.len() - named.len() {
+                    0 => String::new(),
+                    more => format!(", and {more} more; `mikado list` shows them"),
+                };
+                Err(Error::usage(
+                    format!("there are several goals: {}{more}", words::list(&named)),
+                    "name one, or use `--all`",
+                ))
+            }
         }
     }
 

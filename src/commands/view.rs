@@ -86,7 +86,9 @@ impl<'a> View<'a> {
 
     /// The kind of work of a card; `None` where its runner is at fault.
     pub(crate) fn kind_of(&self, stem: &Stem) -> Option<Kind> {
-        self.works.get(stem.as_str()).map(|work| work.kind)
+        let is_unreadable = self.state(stem) == State::Unreadable;
+        let work = self.works.get(stem.as_str());
+        work.filter(|_| !is_unreadable).map(|work| work.kind)
     }
 
     /// The work of a card.

@@ -187,12 +187,18 @@ impl Engine {
         let store = Arc::clone(&self.workspace.store);
         let root = store.scratch_folder()?.join(self.fresh_name());
         let root = ClearedFolder(root);
-        self.forget_scene(card).await?;
+        // What is only looked at leaves the scene of the last run alone.
+        let is_run = !self.options.verify;
+        if is_run {
+            self.forget_scene(card).await?;
+        }
         let trees = self
             .lay(&root.0, order, order.is_moved(&self.workspace))
             .await?;
         let attempted = self.carry_out(card, order, &root.0, &trees, started).await;
-        if let Err(Obstacle::Failed(failure)) = &attempted {
+        if let Err(Obstacle::Failed(failure)) = &attempted
+            && is_run
+        {
             self.keep_scene(card, order, &root.0, trees, &failure.message);
         }
         attempted

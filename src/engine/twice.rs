@@ -30,12 +30,15 @@ impl Engine {
         let logs = self.workspace.local.logs();
         let log = logs.join(format!("{}.deterministic.log", card.stem));
         restart(&log);
-        self.emit(Event::CardStarted {
-            card: card.stem.clone(),
-            reasons: Vec::new(),
-            expected: self.expected(&card.stem).map(|took| 2 * took),
-            log: log.clone(),
-        });
+        // What it had to fetch was a start already.
+        if self.told.borrow_mut().insert(card.stem.clone()) {
+            self.emit(Event::CardStarted {
+                card: card.stem.clone(),
+                reasons: Vec::new(),
+                expected: self.expected(&card.stem).map(|took| 2 * took),
+                log: log.clone(),
+            });
+        }
         let scratch = self.workspace.store.scratch_folder()?;
         // Of another length, too: a tool may bake its folder in.
         let places = [scratch.join(self.fresh_name()), {

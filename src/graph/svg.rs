@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use super::layout::{Layout, Point, Route, Sizes, layout};
 use super::{Drawn, Graph, Way, lettering};
 use crate::standing::Standing;
+use crate::xml::escaped;
 
 const WIDTH: i64 = 196;
 const HEIGHT: i64 = 62;
@@ -184,23 +185,6 @@ fn drawn_card(card: &Drawn, (x, y): Point) -> String {
         y + HEIGHT - 8
     );
     svg
-}
-
-/// The text as XML has it. What XML 1.0 can't hold at all becomes a space.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push_str("&#10;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// A relative path as an address.

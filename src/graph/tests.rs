@@ -239,7 +239,7 @@ fn well_formed(text: &str) -> Result<(), String> {
     }
     let known = |text: &str| {
         text.split('&').skip(1).all(|rest| {
-            ["amp;", "lt;", "gt;", "quot;", "#10;"]
+            ["amp;", "lt;", "gt;", "quot;", "#9;", "#10;", "#13;"]
                 .iter()
                 .any(|name| rest.starts_with(name))
         })

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use crate::xml::escaped;
+
 /// A suite with its cases.
 #[derive(Clone, Debug, Default)]
 pub struct Suite {
@@ -98,30 +100,6 @@ impl Case {
 fn escaped_lines(lines: &[String]) -> String {
     let all: Vec<String> = lines.iter().map(|line| escaped(line)).collect();
     all.join("\n")
-}
-
-/// Text as it may stand in an element or in a quoted attribute. A character
-/// that XML 1.0 has no way to hold becomes `U+FFFD`.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            // Also the end of `]]>`, which may not stand in text.
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            // In an attribute a reader would make blanks of these.
-            '\n' => out.push_str("&#10;"),
-            '\r' => out.push_str("&#13;"),
-            '\t' => out.push_str("&#9;"),
-            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => {
-                out.push('\u{fffd}');
-            }
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 fn seconds(took: Duration) -> String {

@@ -177,7 +177,16 @@ mod tests {
     }
 
     fn output(command: &mut Command) -> String {
-        let output = command.output().unwrap();
+        // Another test's fork may hold the file that was written just now, until
+        // it executes its own program.
+        let output = loop {
+            match command.output() {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    std::thread::yield_now();
+                }
+                output => break output.unwrap(),
+            }
+        };
         assert!(
             output.status.success(),
             "{}",

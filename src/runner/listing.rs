@@ -4,14 +4,16 @@
 //! files obeyed; files that git tracks although it ignores them are found as
 //! well. Links are reported, never followed. Contents are not read here.
 
+mod git_folder;
+
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::glob::{self, Pattern};
+use git_folder::GitFolder;
 
 /// A file or link that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,17 +125,6 @@ pub enum Fault {
 pub struct Lister {
     hidden: Vec<PathBuf>,
     folders: Mutex<BTreeMap<PathBuf, Arc<GitFolder>>>,
-}
-
-/// What git says of a folder.
-#[derive(Debug, Default)]
-struct GitFolder {
-    /// Whether ignore files count: it lies in a work tree that does not itself
-    /// ignore it. In a tree without git, and in one that was fetched into an
-    /// ignored folder, every file is there on purpose.
-    rules: bool,
-    /// Files that git tracks although its ignore files name them.
-    tracked: Vec<String>,
 }
 
 impl Lister {
@@ -267,7 +258,7 @@ impl Lister {
     fn git_folder(&self, folder: &Path) -> Arc<GitFolder> {
         let mut known = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = known.entry(folder.to_owned());
-        Arc::clone(entry.or_insert_with(|| Arc::new(git_folder(folder))))
+        Arc::clone(entry.or_insert_with(|| Arc::new(GitFolder::of(folder))))
     }
 }
 
@@ -365,48 +356,12 @@ fn leaves(path: &str, target: &str) -> bool {
     false
 }
 
-fn git_folder(folder: &Path) -> GitFolder {
-    let in_work_tree = folder.ancestors().any(|dir| dir.join(".git").exists());
-    if !in_work_tree {
-        return GitFolder::default();
-    }
-    let git = |arguments: &[&str]| {
-        let mut git = Command::new("git");
-        git.arg("-C").arg(folder).args(arguments);
-        git.env_remove("GIT_DIR")
-            .env_remove("GIT_WORK_TREE")
-            .env_remove("GIT_INDEX_FILE");
-        git.output()
-    };
-    let is_ignored = git(&["check-ignore", "--quiet", "."]).is_ok_and(|out| out.status.success());
-    if is_ignored {
-        return GitFolder::default();
-    }
-    let listed = git(&[
-        "ls-files",
-        "-z",
-        "--cached",
-        "--ignored",
-        "--exclude-standard",
-    ]);
-    let listed = listed.map(|output| output.stdout).unwrap_or_default();
-    let names = listed
-        .split(|byte| *byte == 0)
-        .filter_map(|name| std::str::from_utf8(name).ok());
-    GitFolder {
-        rules: true,
-        tracked: names
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect(),
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 mod tests {
     use super::*;
     use std::fs;
+    use std::process::Command;
 
     fn tree(files: &[&str]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();

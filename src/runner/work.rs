@@ -180,6 +180,10 @@ impl Runners {
                 let names = self.names();
                 let help = match words::nearest(&name.text, names.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
+                    None if names.is_empty() => format!(
+                        "write `{}`: `mikado runner new` begins one",
+                        self.path(&name.text).display()
+                    ),
                     None => format!(
                         "write `{}`, or name one of {}",
                         self.path(&name.text).display(),

@@ -189,3 +189,24 @@ fn question_that_a_command_asks_first_is_not_in_its_log() {
         .exits(0)
         .prints("touching\nlooking for made\n");
 }
+
+#[test]
+fn verify_keeps_no_scene_of_a_failure() {
+    let build = |check: &str| {
+        format!(
+            "inputs: []\nsteps: ['touch \"$OUT/x\"']\nverify: [{{ name: holds, run: '{check}' }}]"
+        )
+    };
+    let sandbox = Sandbox::new()
+        .runner("build", &build("test -e \"$ARTIFACT/x\""))
+        .card("card", "status: active\nrunner: build");
+    sandbox.mikado("run").exits(0);
+    sandbox.write("runners/build.yaml", &build("false"));
+    sandbox
+        .mikado("verify card")
+        .exits(1)
+        .says("broken card: no longer true: check `holds` exited with 1");
+    assert!(!sandbox.path(".mikado/failed").exists());
+    let list = sandbox.mikado("show card --format json").exits(0).json();
+    assert_eq!(list["card"]["lastRun"]["failed"], serde_json::Value::Null);
+}

@@ -86,15 +86,15 @@ fn runner_with_an_unknown_key() {
         );
     });
     drop(ran.warns(str![[r#"
-error: verify[0]: unknown field `timeuot`, expected one of `name`, `run`, `timeout`, `show`, `always`
+error: verify[0]: unknown key `timeuot`
   --> runners/go-server.yaml:61:5
    |
 61 |     timeuot: 20s
-   |     ^^^^^^^^^^^^
+   |     ^^^^^^^
   ::> cards/authentik-go-server-derivation.md:9:9
  9 | runner: go-server
    |         ^^^^^^^^^ used here
-   = help: `mikado schema runner` has every key and its type
+   = help: did you mean `timeout`? `mikado schema runner` has every key and its type
    = code: runner-unknown-key
 
 error: 1 finding in the way
