@@ -304,11 +304,13 @@ fn edited(before: &Card, bytes: Vec<u8>, keys: &[&str]) -> Card {
     after
 }
 
-/// Whether every key stands in the file as its text, and not over several lines
-/// or with escapes, where it has no place of its own.
+/// Whether every key stands in the file as its text, one after the other, and
+/// not over several lines or with escapes, where it has no place of its own.
 fn has_places(card: &Card) -> bool {
+    let keys = &card.front.keys;
     let is_there = |key: &Text| card.source.bytes()[key.span.clone()] == *key.text.as_bytes();
-    card.front.keys.iter().all(is_there)
+    let is_later = |pair: &[Text]| pair[0].span.end < pair[1].span.start;
+    keys.iter().all(is_there) && keys.windows(2).all(is_later)
 }
 
 /// `long` is `short` with one stretch more, which starts an area and ends in it.
