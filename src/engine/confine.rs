@@ -212,7 +212,7 @@ impl Confining<'_> {
         let home = self.home();
         for top in self.tops() {
             // A home folder that is a repository is more than that.
-            match home.as_ref().is_some_and(|home| home.starts_with(&top)) {
+            match home.as_ref() == Some(&top) {
                 true => hidden.push(top.join(".git")),
                 false => hidden.push(top),
             }
@@ -220,19 +220,19 @@ impl Confining<'_> {
         hidden
     }
 
-    /// The folders that the repository and the store lie in.
+    /// The folders that the repository and the store lie in, and the repositories around them.
     fn tops(&self) -> Vec<PathBuf> {
-        let top = |path: &Path| {
-            let mut ancestors = path.ancestors();
-            ancestors
-                .find(|folder| folder.join(".git").exists())
-                .map(Path::to_owned)
-        };
         let root = &self.workspace.project.root;
         let store = self.workspace.store.folder();
         let beside = store.parent().filter(|_| store.ends_with(".mikado"));
-        let mut tops = vec![top(root).unwrap_or_else(|| root.clone()), root.clone()];
-        tops.extend(top(store).or_else(|| beside.map(Path::to_owned)));
+        let around = root.ancestors().chain(store.ancestors());
+        let repositories = around.filter(|folder| folder.join(".git").exists());
+        let mut tops: Vec<PathBuf> = repositories
+            .chain(beside)
+            .chain([root.as_path()])
+            .map(Path::to_owned)
+            .collect();
+        tops.sort_unstable();
         tops.dedup();
         tops
     }
