@@ -279,6 +279,53 @@ fn a_step_reaches_no_port_by_any_protocol() {
 }
 
 #[test]
+fn a_step_reads_no_environment_but_that_of_its_own_processes() {
+    for mode in modes() {
+        let secret = format!("of-mikado-{}-{}", std::process::id(), mode.word);
+        let runner = "inputs: []\nsteps:\n  - |\n    for file in /proc/[0-9]*/environ; do tr '\\0' '\\n' < $file || true; done > $TMPDIR/all 2> /dev/null\n    grep -q ^OUT= $TMPDIR/all\n    grep ^SECRET= $TMPDIR/all > $OUT/found || true\n";
+        let sandbox = with_runner(mode.sandbox().env("SECRET", &secret), runner);
+        sandbox.mikado("run a").exits(0);
+        let found = fs::read_to_string(artifact(&sandbox, "a").join("found")).expect("a list");
+        assert_eq!(
+            !found.contains(&secret),
+            mode.mounts || mode.landlock > 0,
+            "{mode:?}: {found}"
+        );
+    }
+}
+
+#[test]
+fn a_step_of_root_gives_files_away_and_has_no_power_over_anything_else() {
+    // chown dac_override fowner fsetid kill setgid setuid net_bind_service
+    const KEPT: u64 = 0b100_1111_1011;
+    let is_root = rustix::process::geteuid().is_root();
+    for mode in modes() {
+        let give = match is_root {
+            true => "touch x; chown 12:34 x; cp -p x y; stat -c %u:%g y;",
+            false => "",
+        };
+        let up = r#"perl -MSocket -e 'socket(S, AF_INET, SOCK_DGRAM, 0) or die; $r = pack("a16s", "lo", 1); ioctl(S, 0x8914, $r) and print "lo is up\n"'"#;
+        let runner = format!(
+            "inputs: []\nsteps:\n  - |\n    ({give} grep Cap /proc/self/status; {up}) > $OUT/found\n"
+        );
+        let sandbox = with_runner(mode.sandbox(), &runner);
+        // Where nothing confines, this would be the machine's own.
+        if mode.mounts || mode.landlock > 0 {
+            sandbox.mikado("run a").exits(0);
+            let found = fs::read_to_string(artifact(&sandbox, "a").join("found")).expect("a list");
+            for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+                let line = found.lines().find_map(|line| line.strip_prefix(set));
+                let set = line.and_then(|line| line.strip_prefix(":\t")).expect(set);
+                let set = u64::from_str_radix(set, 16).expect("a number");
+                assert_eq!(set & !KEPT, 0, "{mode:?}: {found}");
+            }
+            assert!(!found.contains("lo is up"), "{mode:?}");
+            assert_eq!(found.contains("12:34"), is_root, "{mode:?}: {found}");
+        }
+    }
+}
+
+#[test]
 fn network_true_opens_the_network_and_nothing_else() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
