@@ -294,11 +294,17 @@ impl Workspace {
     pub(crate) fn reasons(&self, stem: &Stem, order: &Order) -> Vec<Reason> {
         let action = &order.action;
         let history = self.local.history(stem.as_str());
-        let Some(last) = history.success().and_then(|run| run.action) else {
+        let success = history.success();
+        let Some(last) = success.and_then(|run| run.action) else {
             return vec![Reason::NeverSucceeded];
         };
         if last == action.key {
-            return vec![self.local_reason(order).unwrap_or(Reason::Forgotten)];
+            let artifact = success.and_then(|run| run.artifact);
+            let reason = self
+                .local_reason(order)
+                .or_else(|| self.edit_reason(&artifact?))
+                .unwrap_or(Reason::Forgotten);
+            return vec![reason];
         }
         self.differences(&last, action)
     }
@@ -310,6 +316,12 @@ impl Workspace {
         let by = recorded.provenance.local?;
         let is_taken = order.stays_local(self).is_some();
         (!is_taken).then_some(Reason::OpenedUp { by })
+    }
+
+    /// That an artifact was changed behind the store's back.
+    fn edit_reason(&self, artifact: &Digest) -> Option<Reason> {
+        let paths = self.store.edited_paths(artifact).ok()?;
+        (!paths.is_empty()).then_some(Reason::Edited { paths })
     }
 
     /// Why the fetch `name` of `stem` has to be done, as `order` says.

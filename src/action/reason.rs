@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::reapi::{self, DigestMessage, Directory};
+use crate::words::count;
 
 /// One difference between the last success and now.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -17,6 +18,11 @@ pub enum Reason {
     NeverSucceeded,
     /// The last success is no longer in the store.
     Forgotten,
+    /// What the last success left was changed in the store.
+    Edited {
+        /// The first files that were.
+        paths: Vec<String>,
+    },
     /// The last success was made with more opened up than is now.
     OpenedUp {
         /// What was.
@@ -110,6 +116,13 @@ pub enum Change {
     Changed,
 }
 
+impl Reason {
+    /// Whether it says no more than that the last result can't be had.
+    pub(crate) fn is_loss(&self) -> bool {
+        matches!(self, Reason::Forgotten | Reason::Edited { .. })
+    }
+}
+
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let between = |from: &Option<String>, to: &Option<String>| match (from, to) {
@@ -125,6 +138,15 @@ impl std::fmt::Display for Reason {
         match self {
             Reason::NeverSucceeded => write!(f, "never run"),
             Reason::Forgotten => write!(f, "its last result is not in the store"),
+            Reason::Edited { paths } => match paths.as_slice() {
+                [path] => write!(f, "its artifact was changed by hand: {path}"),
+                [path, rest @ ..] => write!(
+                    f,
+                    "its artifact was changed by hand: {path} and {}",
+                    count(rest.len(), "other file")
+                ),
+                [] => write!(f, "its artifact was changed by hand"),
+            },
             Reason::OpenedUp { by } => write!(f, "its last result was made with {by}"),
             Reason::Forced => write!(f, "forced"),
             Reason::Steps => write!(f, "steps changed"),

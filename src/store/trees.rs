@@ -151,7 +151,8 @@ impl Store {
             Err(error @ StoreError::Io { .. }) if error.is_absent() => return Ok(None),
             // A fault of this process, not of the tree.
             Err(error) if is_want(&error) => return Err(error),
-            Ok(_) | Err(_) => {
+            scan => {
+                self.note_edit(digest, &path, &scan)?;
                 self.set_aside(digest, inode)?;
                 return Ok(None);
             }
@@ -182,6 +183,10 @@ impl Store {
     /// Puts a tree's record and messages, to be made durable by `flush`.
     fn note_tree(&self, scan: &Scan) -> Result<(), StoreError> {
         self.put_directories(scan)?;
+        if !self.edited_paths(&scan.digest)?.is_empty() {
+            let none: [&str; 0] = [];
+            self.put_note(&edit_note(&scan.digest), &none)?;
+        }
         let key = Key::Digest(&scan.digest);
         let bytes = scan.witness.encode_to_vec();
         if self.segments.read(Kind::Tree, key)?.as_ref() != Some(&bytes) {
@@ -191,6 +196,29 @@ impl Store {
         }
         self.trust(&scan.digest);
         Ok(())
+    }
+
+    /// Notes what is wrong with a tree that is about to be set aside, for whoever asks why it is gone.
+    fn note_edit(
+        &self,
+        digest: &Digest,
+        path: &Path,
+        scan: &Result<Scan, StoreError>,
+    ) -> Result<(), StoreError> {
+        if !self.layout.writable {
+            return Ok(());
+        }
+        let paths = self.wrong_paths(Some(digest), path, scan)?;
+        self.put_note(&edit_note(digest), &paths)?;
+        // Now, since a plan records nothing else. Where that fails the next flush tries again, and says so.
+        let _ = self.flush();
+        Ok(())
+    }
+
+    /// The first paths at which a tree was changed behind the store's back, if it was set aside for that and is not
+    /// there again.
+    pub fn edited_paths(&self, digest: &Digest) -> Result<Vec<String>, StoreError> {
+        Ok(self.note(&edit_note(digest))?.unwrap_or_default())
     }
 
     fn put_directories(&self, scan: &Scan) -> Result<(), StoreError> {
@@ -302,6 +330,11 @@ impl Store {
         hold(&self.known.unsynced).retain(|digest| !digests.contains(digest));
         Ok(())
     }
+}
+
+/// The name of the note of what was changed in a tree.
+fn edit_note(digest: &Digest) -> String {
+    format!("edited {}", digest.hex())
 }
 
 /// How large a tree is.
