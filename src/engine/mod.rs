@@ -288,6 +288,9 @@ impl Engine {
                 exit = signals.next() => {
                     schedule.stop();
                     self.cancel(interrupted.is_some());
+                    if interrupted.is_none() {
+                        self.tell_stopping(&cards, &outcomes, exit);
+                    }
                     interrupted.get_or_insert(exit);
                 }
                 () = tokio::time::sleep(age), if pending > 0 => {}
@@ -310,6 +313,34 @@ impl Engine {
         }
         let exit = interrupted.unwrap_or_else(|| exit_of(&outcomes));
         Ok(Report { exit, outcomes })
+    }
+
+    /// Tells which cards are being waited for after a signal: they may ignore that they are asked to end.
+    fn tell_stopping(&self, cards: &[Arc<PlannedCard>], outcomes: &[Option<Outcome>], exit: Exit) {
+        let told = self.told.borrow();
+        let running: Vec<&str> = cards
+            .iter()
+            .zip(outcomes)
+            .filter(|(card, outcome)| outcome.is_none() && told.contains(&card.stem))
+            .map(|(card, _)| card.stem.as_str())
+            .collect();
+        if running.is_empty() {
+            return;
+        }
+        let again = match exit {
+            Exit::Interrupted => "Ctrl-C again",
+            _ => "a second signal",
+        };
+        let them = match running.len() {
+            1 => "it",
+            _ => "them",
+        };
+        self.emit(Event::Noted {
+            message: format!(
+                "stopping {}; {again} kills {them}",
+                crate::words::list(&running)
+            ),
+        });
     }
 
     fn schedule(&self, plan: &Plan) -> Schedule {
