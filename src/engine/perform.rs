@@ -403,6 +403,7 @@ impl Engine {
             let reach = Reach {
                 part: &order.part,
                 repository: &self.workspace.project.root,
+                sources: self.workspace.source_folders().into_iter().collect(),
                 home: home.as_deref(),
                 roots,
                 isolation,

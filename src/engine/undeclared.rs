@@ -5,7 +5,7 @@
 //! folder is. What every step may read is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::process::Deed;
 
@@ -68,6 +68,26 @@ pub(crate) enum Remedy {
 }
 
 impl Grants {
+    /// What was sought in `work`, the real path of `work/`, and is not there, as what the repository or a source has in
+    /// its place, where `real` finds it; of the rest, what is not there is left out.
+    pub(crate) fn with_sought(
+        &self,
+        deeds: BTreeSet<(Deed, PathBuf)>,
+        work: &Path,
+        real: &dyn Fn(&Path) -> Option<(Deed, PathBuf)>,
+    ) -> BTreeSet<(Deed, PathBuf)> {
+        let sources = self.sources.iter().map(|(_, folder)| folder);
+        let folders: Vec<&PathBuf> = [&self.repository].into_iter().chain(sources).collect();
+        let found = |(deed, path): (Deed, PathBuf)| {
+            if deed != Deed::Seek {
+                return Some((deed, path));
+            }
+            let below = plain(path.strip_prefix(work).ok()?)?;
+            folders.iter().find_map(|folder| real(&folder.join(&below)))
+        };
+        deeds.into_iter().filter_map(found).collect()
+    }
+
     /// What of `deeds` is not declared, in order.
     pub(crate) fn undeclared(&self, deeds: &BTreeSet<(Deed, PathBuf)>) -> Vec<Undeclared> {
         let outside: Vec<&(Deed, PathBuf)> = deeds
@@ -87,7 +107,7 @@ impl Grants {
         let mut files: BTreeMap<Deed, BTreeSet<&Path>> = BTreeMap::new();
         for (deed, path) in outside {
             match (deed, in_tool(path)) {
-                (Deed::Read | Deed::List | Deed::Execute, Some(prefix)) => {
+                (Deed::Read | Deed::List | Deed::Seek | Deed::Execute, Some(prefix)) => {
                     found.insert(Undeclared {
                         deed: Deed::Execute,
                         place: prefix.clone(),
@@ -96,7 +116,7 @@ impl Grants {
                     });
                 }
                 // A folder that files were read in was listed on the way.
-                (Deed::Read | Deed::List | Deed::Execute, None) => {
+                (Deed::Read | Deed::List | Deed::Seek | Deed::Execute, None) => {
                     files.entry(Deed::Read).or_default().insert(path);
                 }
                 (Deed::Write, _) => {
@@ -134,7 +154,9 @@ impl Grants {
     fn grants(&self, deed: Deed, path: &Path) -> bool {
         let within = |folders: &[PathBuf]| folders.iter().any(|folder| path.starts_with(folder));
         match deed {
-            Deed::Read | Deed::List | Deed::Execute => within(&self.read) || within(&self.write),
+            Deed::Read | Deed::List | Deed::Seek | Deed::Execute => {
+                within(&self.read) || within(&self.write)
+            }
             Deed::Write => within(&self.write),
             Deed::Talk => within(&self.write) || within(&self.sockets) || self.network,
             Deed::Connect | Deed::Listen => self.network,
@@ -262,6 +284,22 @@ impl Grants {
             _ => Remedy::Network,
         }
     }
+}
+
+/// A path of `work/` without `.`, if it can be one of an input: not empty, without `..`, and not of git or `mikado` itself.
+pub(super) fn plain(path: &Path) -> Option<PathBuf> {
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    let parts: Vec<Component<'_>> = parts.collect();
+    let is_named = parts
+        .iter()
+        .all(|part| matches!(part, Component::Normal(_)));
+    let is_own = |part: &Component<'_>| {
+        [".git", ".mikado"]
+            .iter()
+            .any(|own| part.as_os_str() == *own)
+    };
+    let is_input = is_named && !parts.is_empty() && !parts.iter().any(is_own);
+    is_input.then(|| parts.iter().collect())
 }
 
 fn name(path: &Path) -> String {

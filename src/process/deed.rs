@@ -21,6 +21,8 @@ pub enum Deed {
     Read,
     /// A folder was opened.
     List,
+    /// A file or folder was to be opened or executed, and is not there. Its path is as it was given, made absolute.
+    Seek,
     /// A file was executed.
     Execute,
     /// A file was made, changed or taken away.
@@ -34,9 +36,10 @@ pub enum Deed {
 }
 
 impl Deed {
-    const ALL: [(Deed, u8); 7] = [
+    const ALL: [(Deed, u8); 8] = [
         (Deed::Read, b'r'),
         (Deed::List, b'l'),
+        (Deed::Seek, b's'),
         (Deed::Execute, b'x'),
         (Deed::Write, b'w'),
         (Deed::Talk, b't'),
@@ -72,7 +75,7 @@ pub fn traced(record: &Path, program: &[OsString]) -> io::Result<Vec<OsString>> 
     Ok(argv)
 }
 
-/// What was recorded: each deed once, with its real path, or its address.
+/// What was recorded: each deed once, with its real path (but of what was sought), or its address.
 ///
 /// # Errors
 /// Those of reading the file.

@@ -100,6 +100,22 @@ fn the_lines_that_an_audit_prints_are_enough() {
 }
 
 #[test]
+fn what_a_step_seeks_by_a_relative_path_and_the_repository_has_is_told() {
+    let steps = "  - run: cat ./b.txt docs/none.md > \"$OUT/all\" || true; cat docs/0.md || ./script || true\n";
+    let sandbox = sandbox(steps).file("script", "#!/bin/sh\n").committed();
+    sandbox.mikado("audit made").exits(3).says(
+        "made: 3 things that its runner does not declare
+    reads b.txt
+    reads docs/0.md
+    reads script
+",
+    );
+    sandbox
+        .mikado("audit made")
+        .says("- { paths: [b.txt, docs/0.md, script] }");
+}
+
+#[test]
 fn what_others_made_is_told_by_its_card() {
     let sandbox = sandbox("  - run: cat \"$ROOT/.mikado/artifacts/other/all\" > \"$OUT/all\"\n")
         .runner(
@@ -182,6 +198,7 @@ os.rename(root + '/docs/1.md', root + '/docs/one.md')
         [
             "read b.txt",
             "read docs/0.md",
+            "read docs/2.md",
             "read script",
             "write docs/1.md",
             "write docs/one.md",
