@@ -24,6 +24,7 @@ mod signals;
 mod stage;
 mod step_clock;
 pub(crate) mod surroundings;
+mod turns;
 mod twice;
 pub(crate) mod undeclared;
 
@@ -54,6 +55,7 @@ use crate::workspace::Workspace;
 
 use fault::Obstacle;
 use signals::Signals;
+use turns::Turn;
 
 /// A group of finished actions is flushed when it has this many.
 const GROUP: usize = 64;
@@ -137,6 +139,7 @@ pub struct Engine {
     told_open: Cell<bool>,
     /// Whether it was said that a root is not at its fixed place.
     told_fixed: Cell<bool>,
+    turns: turns::Turns,
 }
 
 /// A card that is done, as far as can be told before it is durable.
@@ -224,6 +227,7 @@ impl Engine {
             names: Cell::new(0),
             told_open: Cell::new(false),
             told_fixed: Cell::new(false),
+            turns: turns::Turns::default(),
         };
         (engine, received)
     }
@@ -239,6 +243,8 @@ impl Engine {
         let mut schedule = self.schedule(plan);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; cards.len()];
         let mut signals = Signals::new()?;
+        let mut asked = self.turns.listen();
+        let mut resuming: Vec<(Number, turns::Granted)> = Vec::new();
         let mut interrupted: Option<Exit> = None;
         let mut tasks: JoinSet<(Number, Result<Finished, Obstacle>)> = JoinSet::new();
         let mut broken: Option<Error> = None;
@@ -247,6 +253,13 @@ impl Engine {
             jobs: self.options.jobs,
         });
         loop {
+            // Who was started before goes on first.
+            for (number, granted) in std::mem::take(&mut resuming) {
+                match schedule.resume(number) {
+                    true => granted.tell(),
+                    false => resuming.push((number, granted)),
+                }
+            }
             while let Some(number) = schedule.start() {
                 let engine = Rc::clone(&self);
                 let card = Arc::clone(&cards[number]);
@@ -285,6 +298,14 @@ impl Engine {
                     schedule.finish(number, ended);
                 }
                 Some(event) = received.recv() => listener(&event),
+                Some((stem, turn)) = asked.recv() => {
+                    let number = cards.iter().position(|card| card.stem == stem);
+                    match (number, turn) {
+                        (Some(number), Turn::Paused) => schedule.pause(number),
+                        (Some(number), Turn::Resumes(granted)) => resuming.push((number, granted)),
+                        (None, _) => {}
+                    }
+                }
                 exit = signals.next() => {
                     schedule.stop();
                     self.cancel(interrupted.is_some());

@@ -187,6 +187,26 @@ fn a_group_runs_one_at_a_time_within_a_run_and_across_runs() {
 }
 
 #[test]
+fn who_waits_for_a_group_takes_no_job() {
+    let puppet = Puppet::new();
+    let group = "resources: { group: license }";
+    let mut sandbox = Sandbox::new();
+    for (name, keys) in [("one", group), ("two", group), ("zero", "")] {
+        sandbox = held(&puppet, sandbox, name, keys);
+    }
+    let holder = Run::start(&sandbox, "one");
+    let first = puppet.wait_for("one");
+    // Of equals the first by name is started first.
+    let mut waiting = Run::start(&sandbox, "two zero --jobs 1");
+    waiting.until(|event| awaits(event, "two"));
+    puppet.wait_for("zero").release(Stage::Passes);
+    first.release(Stage::Passes);
+    holder.exits(0);
+    puppet.wait_for("two").release(Stage::Passes);
+    waiting.exits(0);
+}
+
+#[test]
 fn an_interrupt_does_not_wait_for_a_group() {
     let puppet = Puppet::new();
     let group = "resources: { group: license }";
