@@ -615,7 +615,7 @@ impl Engine {
         let gap = match (kernel.landlock, kernel.mount_namespaces) {
             (0, false) => Some("neither Landlock nor namespaces here: builds are not confined"),
             (0, true) => Some(
-                "no Landlock here: builds read and write all that you can but the repository, `/tmp` and `/run`",
+                "no Landlock here: builds read all that you can but the repository, `/tmp` and `/run`, and write to devices",
             ),
             (_, false) => Some(
                 "no namespaces here: builds see the machine's `/tmp` and reach its sockets, as far as Landlock lets them",

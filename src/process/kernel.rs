@@ -93,7 +93,13 @@ impl Kernel {
     /// What an isolated execution on this kernel is *not* kept from, one phrase each; empty if nothing is missing.
     pub fn gaps(&self) -> Vec<&'static str> {
         let table = [
-            (1, "reading and writing any file"),
+            (
+                1,
+                match self.mount_namespaces {
+                    true => "reading any file that is not hidden, and writing to devices",
+                    false => "reading and writing any file",
+                },
+            ),
             (3, "cutting files that it may not write"),
             (4, "TCP"),
             (6, "abstract Unix sockets, and signals to other processes"),
@@ -106,12 +112,19 @@ impl Kernel {
             ),
             (10, "UDP"),
         ];
-        // A network of its own has nobody in it.
-        let is_covered = |version: i32| self.network_namespaces && matches!(version, 4 | 10);
+        // A network of its own has nobody in it, and what is mounted read-only is not cut.
+        let is_covered = |version: i32| match version {
+            4 | 10 => self.network_namespaces,
+            3 => self.mount_namespaces,
+            _ => false,
+        };
+        let modes =
+            "changing modes, owners and times (`chmod`, `touch`) of files that it may not write";
         table
             .into_iter()
             .filter(|(version, _)| self.landlock < *version && !is_covered(*version))
             .map(|(_, gap)| gap)
+            .chain((!self.mount_namespaces).then_some(modes))
             .collect()
     }
 }
@@ -152,32 +165,25 @@ mod tests {
 
     #[test]
     fn an_old_kernel_has_the_most_gaps_and_a_new_one_none() {
-        assert_eq!(Kernel::default().gaps().len(), 6);
-        assert_eq!(
-            Kernel {
-                landlock: 7,
-                ..Kernel::default()
-            }
-            .gaps(),
-            ["Unix sockets on disk", "UDP"]
-        );
-        let kernel = Kernel {
-            landlock: 7,
-            user_namespaces: true,
-            mount_namespaces: true,
-            network_namespaces: true,
+        let modes =
+            "changing modes, owners and times (`chmod`, `touch`) of files that it may not write";
+        let gaps = |landlock: i32, namespaces: bool| {
+            let kernel = Kernel {
+                landlock,
+                user_namespaces: namespaces,
+                mount_namespaces: namespaces,
+                network_namespaces: namespaces,
+            };
+            kernel.gaps()
         };
+        assert_eq!(gaps(0, false).len(), 7);
+        assert_eq!(gaps(7, false), ["Unix sockets on disk", "UDP", modes]);
+        assert_eq!(gaps(10, false), [modes]);
         assert_eq!(
-            kernel.gaps(),
+            gaps(7, true),
             ["Unix sockets on disk other than those that are hidden"]
         );
-        assert!(
-            Kernel {
-                landlock: 10,
-                ..Kernel::default()
-            }
-            .gaps()
-            .is_empty()
-        );
+        assert!(gaps(10, true).is_empty());
+        assert!(!gaps(0, true).contains(&"cutting files that it may not write"));
     }
 }

@@ -79,7 +79,9 @@ fn plan(isolation: &Isolation, spaces: &Spaces) -> (Vec<View>, Vec<Act>) {
                 places.entry(place).or_insert(Place::Link(text));
             }
         }
-        if !is_covered(&real) || is_moved(&real) {
+        // Devices are written to wherever they lie.
+        let is_written = !read_only && !is_special(&real);
+        if !(is_covered(&real) || is_written) || is_moved(&real) {
             continue;
         }
         let what = real.clone();
@@ -101,6 +103,11 @@ fn plan(isolation: &Isolation, spaces: &Spaces) -> (Vec<View>, Vec<Act>) {
         places.insert(in_cover(place, spaces), Place::Shown { what, read_only });
     }
     Layout::default().of(&places)
+}
+
+/// Whether writing to `path` changes no file system: a device, a pipe or a socket.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
 /// The places that are covered.
@@ -210,7 +217,9 @@ impl Layout {
             }
             (Place::Nothing, _) => cover.is_none(),
             (Place::Link(_), _) => cover.is_some(),
-            (Place::Shown { what, .. }, None) => what != path,
+            (Place::Shown { what, read_only }, None) => {
+                what != path || !(*read_only || is_special(path))
+            }
             (
                 Place::Shown { what, read_only },
                 Some((
@@ -370,6 +379,24 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_written_is_shown_where_nothing_is_hidden_but_devices() {
+        let world = World::new(&["cache/inner", "other"]);
+        let isolation = Isolation {
+            read: vec![world.at("other")],
+            write: vec![
+                world.at("cache"),
+                world.at("cache/inner"),
+                "/dev/null".into(),
+            ],
+            ..Isolation::default()
+        };
+        assert_eq!(
+            world.acts(&isolation, &Spaces::default()),
+            ["show @/cache at @/cache to write"]
+        );
+    }
+
+    #[test]
     fn a_folder_to_write_in_one_to_read_is_shown_by_itself() {
         let world = World::new(&["hidden/tool/cache", "hidden/tool/lib"]);
         let isolation = Isolation {
@@ -476,7 +503,8 @@ mod tests {
                 ..Spaces::default()
             };
             let acts = world.acts(&Isolation::of_system(), &spaces);
-            assert!(acts.is_empty(), "{path}: {acts:?}");
+            let shared = ["show /dev/shm at /dev/shm to write"];
+            assert!(acts.is_empty() || acts == shared, "{path}: {acts:?}");
         }
     }
 

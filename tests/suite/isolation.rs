@@ -229,6 +229,34 @@ fn a_tool_a_cache_and_a_file_of_settings_below_tmp_are_seen() {
 }
 
 #[test]
+fn modes_owners_and_times_of_files_outside_stay_where_mounts_can_be_read_only() {
+    for mode in modes() {
+        let folder = tempfile::tempdir_in(shared_place()).expect("a folder");
+        let theirs = folder.path().join("theirs");
+        fs::write(&theirs, "").expect("a file");
+        let before = fs::metadata(&theirs).expect("a file");
+        let theirs_text = theirs.display();
+        let runner = format!(
+            "network: true\ninputs: []\nsteps:\n  - |\n    chmod 000 {theirs_text} || true\n    touch -d @7 {theirs_text} || true\n    test ! -d /dev/shm || (echo x > /dev/shm/$$ && rm /dev/shm/$$)\n    echo x > /dev/null\n    echo x > $OUT/x\n"
+        );
+        let sandbox = with_runner(mode.sandbox(), &runner);
+        sandbox.mikado("run a").exits(0);
+        let after = fs::metadata(&theirs).expect("a file");
+        let is_same = before.permissions() == after.permissions()
+            && before.modified().expect("a time") == after.modified().expect("a time");
+        assert_eq!(is_same, mode.mounts, "{mode:?}");
+        if mode.mounts {
+            let runner = format!("inputs: []\nsteps: ['chmod 000 {theirs_text}']");
+            sandbox.write("runners/a.yaml", &runner);
+            let ran = sandbox.mikado("run a").exits(1);
+            if !theirs.starts_with("/tmp") {
+                ran.says("lies outside of what the action may write: write to `$OUT`");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_relative_path_that_only_the_repository_has_is_told_with_the_line_to_add() {
     for mode in confining() {
         let sandbox = mode.sandbox().file("docs/nope.txt", "x");

@@ -34,7 +34,7 @@ pub(in crate::process) struct Namespaces {
     network: bool,
     /// What is joined instead of making these two.
     base: Option<Rc<Base>>,
-    /// What is taken hold of first, before something is hidden.
+    /// What is taken hold of first, before something is hidden and all that is mounted becomes read-only.
     views: Vec<View>,
     /// What is done then, in this order.
     acts: Vec<Act>,
@@ -175,6 +175,8 @@ mod linux {
         for (view, place) in namespaces.views.iter().zip(places) {
             place.store(take(view)?, Ordering::Relaxed);
         }
+        // Landlock has no right for modes, owners and times. What may be changed was taken hold of before, as it was.
+        seal(libc::AT_FDCWD, c"/", RECURSIVE)?;
         for act in &namespaces.acts {
             perform(act, places)?;
         }
