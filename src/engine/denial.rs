@@ -93,6 +93,9 @@ const NO_NETWORK: [&str; 9] = [
     "failed to lookup address",
 ];
 
+/// The machine's folders of temporary files.
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+
 /// What they call it when a connection is denied.
 const CONNECTING: [&str; 7] = [
     "connect",
@@ -310,6 +313,15 @@ impl Reach<'_> {
             };
             return format!("`{shown}` is in your home folder, which steps do not see: {way}");
         }
+        if TEMPORARY.iter().any(|folder| path == Path::new(folder)) {
+            return format!("`{shown}` is the machine's, which steps do not see: use `$TMPDIR`");
+        }
+        // It is not to be had as a whole.
+        if self.repository.starts_with(path) {
+            return format!(
+                "`{shown}` is a folder above the repository, which steps do not list: make what is needed of it an input, or write `isolation: none` into the runner"
+            );
+        }
         if is_temporary(path) {
             return format!(
                 "`{shown}` is a temporary file of yours, which steps do not see: make it an input"
@@ -371,7 +383,7 @@ impl Reach<'_> {
 }
 
 fn is_temporary(path: &Path) -> bool {
-    path.starts_with("/tmp") || path.starts_with("/var/tmp")
+    TEMPORARY.iter().any(|folder| path.starts_with(folder))
 }
 
 /// Whether `path`, as it is written or where it really is, lies in one of `folders`.
@@ -405,7 +417,7 @@ fn ends_word(c: char) -> bool {
 /// The absolute paths in a line.
 fn paths(line: &str) -> impl Iterator<Item = PathBuf> {
     line.split(ends_word)
-        .filter(|word| word.len() > 1 && word.starts_with('/'))
+        .filter(|word| word.starts_with('/'))
         // By components, so that the `///` of an address is one.
         .map(|word| Path::new(word.trim_end_matches('.')).components().collect())
 }
@@ -624,6 +636,23 @@ mod tests {
         assert_eq!(
             world.help("curl: (7) Failed to connect to 127.0.0.1 port 8080 after 0 ms"),
             None
+        );
+    }
+
+    #[test]
+    fn folders_that_are_too_large_for_an_input_have_words_of_their_own() {
+        let world = World::new();
+        world.says(
+            "ls: cannot open directory '/': Permission denied",
+            "`/` is a folder above the repository, which steps do not list",
+        );
+        world.says(
+            "ls: cannot open directory '@': Permission denied",
+            "is a folder above the repository",
+        );
+        world.says(
+            "ls: cannot open directory '/var/tmp': Permission denied",
+            "`/var/tmp` is the machine's, which steps do not see: use `$TMPDIR`",
         );
     }
 

@@ -461,7 +461,10 @@ impl Engine {
             match store.adopt(&out) {
                 Ok(tree) => Ok(tree.digest),
                 Err(error) if is_about_the_tree(&error) => {
-                    Err(Obstacle::failed("out", error.to_string(), error.help()))
+                    // As the steps know it: its place is gone when this is read.
+                    let message = error.to_string();
+                    let message = message.replace(&format!("{}/", out.display()), "$OUT/");
+                    Err(Obstacle::failed("out", message, error.help()))
                 }
                 Err(error) => Err(error.into()),
             }
