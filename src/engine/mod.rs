@@ -333,7 +333,16 @@ impl Engine {
                 .max(1)
         };
         let costs: Vec<u64> = plan.cards.iter().map(cost).collect();
-        let weights = plan.cards.iter().map(|card| self.weight(card)).collect();
+        let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
+        let weights = plan.cards.iter().map(|card| {
+            let group = card.work.definition.resources.group.as_deref();
+            let count = groups.len();
+            Weight {
+                group: group.map(|group| *groups.entry(group).or_insert(count)),
+                ..self.weight(card)
+            }
+        });
+        let weights = weights.collect();
         Schedule::new(&plan.prerequisites, &costs, weights, limits)
     }
 
@@ -351,6 +360,7 @@ impl Engine {
             memory: text(&resources.memory)
                 .and_then(|m| units::size(&m))
                 .unwrap_or(0),
+            ..Weight::default()
         }
     }
 
