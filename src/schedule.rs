@@ -3,10 +3,8 @@
 //! A pure state machine over numbered cards. A card may start when each of its
 //! prerequisites is satisfied; among those that may, the one with the longest
 //! remaining path goes first, then the one with the smallest number, so that
-//! two equal runs are equal. A card that waits for something outside of the run
-//! gives its share of the machine back until then. It knows nothing of time,
-//! processes or files: the engine calls [`Schedule::start`], [`Schedule::pause`],
-//! [`Schedule::resume`] and [`Schedule::finish`].
+//! two equal runs are equal. It knows nothing of time, processes or files: the
+//! engine calls [`Schedule::start`] and [`Schedule::finish`].
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -21,11 +19,17 @@ pub struct Weight {
     pub jobs: usize,
     /// Bytes of memory.
     pub memory: u64,
+    /// The group of which only one card runs at once, by its number.
+    pub group: Option<usize>,
 }
 
 impl Default for Weight {
     fn default() -> Self {
-        Weight { jobs: 1, memory: 0 }
+        Weight {
+            jobs: 1,
+            memory: 0,
+            group: None,
+        }
     }
 }
 
@@ -49,8 +53,6 @@ enum State {
     Ready,
     /// It was started.
     Running,
-    /// It was started, and takes nothing at present.
-    Paused,
     /// It ended, or can't start any more.
     Over,
 }
@@ -74,9 +76,10 @@ pub struct Schedule {
     weights: Vec<Weight>,
     ready: BTreeSet<(Reverse<u64>, Number)>,
     remaining: Vec<u64>,
-    running: Weight,
+    running_jobs: usize,
+    running_memory: u64,
+    running_groups: BTreeSet<usize>,
     running_cards: usize,
-    paused_cards: usize,
     limits: Limits,
     stopped: bool,
 }
@@ -117,9 +120,10 @@ impl Schedule {
             weights,
             ready,
             remaining,
-            running: Weight { jobs: 0, memory: 0 },
+            running_jobs: 0,
+            running_memory: 0,
+            running_groups: BTreeSet::new(),
             running_cards: 0,
-            paused_cards: 0,
             limits,
             stopped: false,
         }
@@ -129,66 +133,46 @@ impl Schedule {
     ///
     /// A card larger than the limits runs alone.
     pub fn start(&mut self) -> Option<Number> {
-        if self.stopped {
+        // Each takes one job at least: then there is nothing to look for.
+        let is_full = self.running_cards > 0 && self.running_jobs >= self.limits.jobs;
+        if self.stopped || is_full {
             return None;
         }
+        let is_free = |group: usize| !self.running_groups.contains(&group);
+        let fits = |weight: Weight| {
+            let has_room = self.running_jobs + weight.jobs <= self.limits.jobs
+                && self.running_memory.saturating_add(weight.memory) <= self.limits.memory;
+            (self.running_cards == 0 || has_room) && weight.group.is_none_or(is_free)
+        };
         let entry = *self
             .ready
             .iter()
-            .find(|(_, card)| self.fits(self.weights[*card]))?;
+            .find(|(_, card)| fits(self.weights[*card]))?;
         self.ready.remove(&entry);
         let card = entry.1;
-        self.take(card);
+        self.states[card] = State::Running;
+        let weight = self.weights[card];
+        self.running_cards += 1;
+        self.running_jobs += weight.jobs;
+        self.running_memory += weight.memory;
+        self.running_groups.extend(weight.group);
         Some(card)
     }
 
-    fn fits(&self, weight: Weight) -> bool {
-        self.running_cards == 0
-            || (self.running.jobs + weight.jobs <= self.limits.jobs
-                && self.running.memory.saturating_add(weight.memory) <= self.limits.memory)
-    }
-
-    fn take(&mut self, card: Number) {
-        self.states[card] = State::Running;
-        self.running_cards += 1;
-        self.running.jobs += self.weights[card].jobs;
-        self.running.memory += self.weights[card].memory;
-    }
-
-    fn give_back(&mut self, card: Number) {
-        self.running_cards -= 1;
-        self.running.jobs -= self.weights[card].jobs;
-        self.running.memory -= self.weights[card].memory;
-    }
-
-    /// Gives back what a running card takes, until it is resumed.
-    pub fn pause(&mut self, card: Number) {
-        if self.states[card] == State::Running {
-            self.give_back(card);
-            self.states[card] = State::Paused;
-            self.paused_cards += 1;
-        }
-    }
-
-    /// Lets a paused card go on, if the limits allow it now; says whether it runs. One that was started goes on after
-    /// a failure, too.
-    pub fn resume(&mut self, card: Number) -> bool {
-        if self.states[card] == State::Paused && self.fits(self.weights[card]) {
-            self.paused_cards -= 1;
-            self.take(card);
-        }
-        self.states[card] == State::Running
-    }
-
-    /// Takes the end of a running or paused card; returns the cards that can't start any
+    /// Takes the end of a running card; returns the cards that can't start any
     /// more because of it, in order.
     pub fn finish(&mut self, card: Number, ended: Ended) -> Vec<Number> {
-        match self.states[card] {
-            State::Running => self.give_back(card),
-            State::Paused => self.paused_cards -= 1,
-            _ => return Vec::new(),
+        if self.states[card] != State::Running {
+            return Vec::new();
         }
         self.states[card] = State::Over;
+        let weight = self.weights[card];
+        self.running_cards -= 1;
+        self.running_jobs -= weight.jobs;
+        self.running_memory -= weight.memory;
+        if let Some(group) = weight.group {
+            self.running_groups.remove(&group);
+        }
         if ended == Ended::Satisfied {
             for dependent in self.dependents[card].clone() {
                 if let State::Waiting(count) = self.states[dependent] {
@@ -224,14 +208,14 @@ impl Schedule {
         self.stopped = true;
     }
 
-    /// How many cards are running; one that is paused is not.
+    /// How many cards are running.
     pub fn running(&self) -> usize {
         self.running_cards
     }
 
     /// Whether nothing runs and nothing more will start.
     pub fn is_over(&self) -> bool {
-        self.running_cards + self.paused_cards == 0 && (self.stopped || self.ready.is_empty())
+        self.running_cards == 0 && (self.stopped || self.ready.is_empty())
     }
 }
 
@@ -286,6 +270,21 @@ mod tests {
     }
 
     #[test]
+    fn a_card_that_waits_for_its_group_takes_no_job() {
+        let grouped = Weight {
+            group: Some(0),
+            ..Weight::default()
+        };
+        let weights = vec![grouped, grouped, Weight::default()];
+        let mut schedule = Schedule::new(&[vec![], vec![], vec![]], &[1; 3], weights, limits(2));
+        assert_eq!((schedule.start(), schedule.start()), (Some(0), Some(2)));
+        schedule.finish(2, Ended::Satisfied);
+        assert_eq!(schedule.start(), None);
+        schedule.finish(0, Ended::Satisfied);
+        assert_eq!(schedule.start(), Some(1));
+    }
+
+    #[test]
     fn a_failed_card_blocks_its_dependents_and_stops_new_work() {
         let mut schedule = schedule(&[vec![], vec![0], vec![1], vec![]], limits(1));
         assert_eq!(schedule.start(), Some(0));
@@ -307,8 +306,12 @@ mod tests {
         let heavy = Weight {
             jobs: 1,
             memory: 10,
+            ..Weight::default()
         };
-        let light = Weight { jobs: 1, memory: 1 };
+        let light = Weight {
+            memory: 1,
+            ..Weight::default()
+        };
         let mut schedule = Schedule::new(
             &[vec![], vec![], vec![]],
             &[1, 3, 2],
@@ -323,32 +326,6 @@ mod tests {
         assert_eq!(schedule.start(), None);
         schedule.finish(1, Ended::Satisfied);
         assert_eq!((schedule.start(), schedule.start()), (Some(2), Some(0)));
-    }
-
-    #[test]
-    fn a_paused_card_holds_no_job_and_goes_on_before_its_limits_are_passed() {
-        let mut schedule = schedule(&[vec![], vec![], vec![], vec![0]], limits(1));
-        assert_eq!((schedule.start(), schedule.start()), (Some(0), None));
-        schedule.pause(0);
-        assert_eq!((schedule.start(), schedule.start()), (Some(1), None));
-        assert!(!schedule.resume(0));
-        schedule.finish(1, Ended::Failed);
-        assert_eq!(schedule.start(), None);
-        assert!(!schedule.is_over());
-        assert!(schedule.resume(0));
-        assert_eq!((schedule.running(), schedule.resume(0)), (1, true));
-        schedule.finish(0, Ended::Satisfied);
-        assert!(schedule.is_over());
-    }
-
-    #[test]
-    fn a_paused_card_may_end() {
-        let mut schedule = schedule(&[vec![], vec![0]], limits(1));
-        assert_eq!(schedule.start(), Some(0));
-        schedule.pause(0);
-        assert_eq!(schedule.finish(0, Ended::Failed), [1]);
-        assert!(schedule.is_over());
-        assert_eq!(schedule.running(), 0);
     }
 
     fn dags() -> impl Strategy<Value = Vec<Vec<Number>>> {

@@ -1,19 +1,20 @@
 //! The world that a run acts on: the project's files, the store, tools, sources
 //! and the user's environment. Opened once, shared by all threads of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::action::reason::{self, Reason};
-use crate::action::{Action, Machine};
+use crate::action::{Action, InputRoot, Machine};
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::engine::fault::Obstacle;
 use crate::engine::order::Order;
 use crate::engine::store_error;
 use crate::error::Error;
+use crate::index::{Kind, NO_CARD, Watched};
 use crate::plan::PlannedCard;
 use crate::process::{FetchEnvironment, Kernel};
 use crate::project::Project;
@@ -85,6 +86,8 @@ pub struct Workspace {
     /// Whether tools of the machine are taken for what is asked of them.
     assumes_tools: bool,
     all_tools: Vec<(String, String, ToolSpec)>,
+    /// The files that each card's actions were described from.
+    reads: Mutex<BTreeMap<Stem, BTreeSet<PathBuf>>>,
 }
 
 impl Workspace {
@@ -166,7 +169,34 @@ impl Workspace {
             tools_from_path: setting.tools_from_path,
             assumes_tools: false,
             all_tools,
+            reads: Mutex::default(),
         })
+    }
+
+    /// Remembers which files an action of `stem` was described from.
+    pub(crate) fn note_reads(&self, stem: &Stem, root: &InputRoot) {
+        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = root.iter().filter_map(|(_, node)| node.origin());
+        let of_card = reads.entry(stem.clone()).or_default();
+        of_card.extend(files.map(Path::to_owned));
+    }
+
+    /// Adds all that the cards of a run were described from, beside the files of
+    /// cards and runners. `number` is a card's number in the run.
+    pub(crate) fn watch(&self, watched: &Watched, number: impl Fn(&Stem) -> Option<u32>) {
+        watched.take(&self.lister.watched);
+        watched.take(&self.script_lister.watched);
+        self.hosts.watch(watched);
+        for (_, folder) in self.source_folders() {
+            watched.add(&folder, Kind::Presence);
+        }
+        let reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        for (stem, files) in reads.iter() {
+            let number = number(stem).unwrap_or(NO_CARD);
+            for file in files {
+                watched.add_for(number, file, Kind::Entry);
+            }
+        }
     }
 
     /// What the kernel can do to confine an execution, as far as
@@ -294,17 +324,12 @@ impl Workspace {
     pub(crate) fn reasons(&self, stem: &Stem, order: &Order) -> Vec<Reason> {
         let action = &order.action;
         let history = self.local.history(stem.as_str());
-        let success = history.success();
-        let Some(last) = success.and_then(|run| run.action) else {
+        let Some(last) = history.success().and_then(|run| run.action) else {
             return vec![Reason::NeverSucceeded];
         };
         if last == action.key {
-            let artifact = success.and_then(|run| run.artifact);
-            let reason = self
-                .local_reason(order)
-                .or_else(|| self.edit_reason(&artifact?))
-                .unwrap_or(Reason::Forgotten);
-            return vec![reason];
+            let known = self.local_reason(order).or_else(|| self.edit_reason(order));
+            return vec![known.unwrap_or(Reason::Forgotten)];
         }
         self.differences(&last, action)
     }
@@ -318,10 +343,11 @@ impl Workspace {
         (!is_taken).then_some(Reason::OpenedUp { by })
     }
 
-    /// That an artifact was changed behind the store's back.
-    fn edit_reason(&self, artifact: &Digest) -> Option<Reason> {
-        let paths = self.store.edited_paths(artifact).ok()?;
-        (!paths.is_empty()).then_some(Reason::Edited { paths })
+    /// That somebody changed the artifact, which is gone since.
+    fn edit_reason(&self, order: &Order) -> Option<Reason> {
+        let recorded = self.store.recorded(&order.action.key).ok().flatten()?;
+        let path = self.store.edited(&recorded.artifact).ok().flatten()?;
+        Some(Reason::Edited { path })
     }
 
     /// Why the fetch `name` of `stem` has to be done, as `order` says.

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::reapi::{self, DigestMessage, Directory};
-use crate::words::count;
 
 /// One difference between the last success and now.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -18,10 +17,10 @@ pub enum Reason {
     NeverSucceeded,
     /// The last success is no longer in the store.
     Forgotten,
-    /// What the last success left was changed in the store.
+    /// Somebody changed what the last success made.
     Edited {
-        /// The first files that were.
-        paths: Vec<String>,
+        /// A file of it that is not as it was made.
+        path: String,
     },
     /// The last success was made with more opened up than is now.
     OpenedUp {
@@ -116,13 +115,6 @@ pub enum Change {
     Changed,
 }
 
-impl Reason {
-    /// Whether it says no more than that the last result can't be had.
-    pub(crate) fn is_loss(&self) -> bool {
-        matches!(self, Reason::Forgotten | Reason::Edited { .. })
-    }
-}
-
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let between = |from: &Option<String>, to: &Option<String>| match (from, to) {
@@ -138,15 +130,9 @@ impl std::fmt::Display for Reason {
         match self {
             Reason::NeverSucceeded => write!(f, "never run"),
             Reason::Forgotten => write!(f, "its last result is not in the store"),
-            Reason::Edited { paths } => match paths.as_slice() {
-                [path] => write!(f, "its artifact was changed by hand: {path}"),
-                [path, rest @ ..] => write!(
-                    f,
-                    "its artifact was changed by hand: {path} and {}",
-                    count(rest.len(), "other file")
-                ),
-                [] => write!(f, "its artifact was changed by hand"),
-            },
+            Reason::Edited { path } => {
+                write!(f, "its artifact was changed by hand: `{path}`")
+            }
             Reason::OpenedUp { by } => write!(f, "its last result was made with {by}"),
             Reason::Forced => write!(f, "forced"),
             Reason::Steps => write!(f, "steps changed"),

@@ -96,14 +96,11 @@ impl Engine {
         let grants = grants(workspace, surroundings.granted(workspace, &root.0));
         let work = root.0.join("work");
         let work = work.canonicalize().unwrap_or(work);
-        let deeds = grants.with_sought(deeds, &work, &|path| {
-            let real = path.canonicalize().ok()?;
-            let deed = match real.is_dir() {
-                true => Deed::List,
-                false => Deed::Read,
-            };
-            Some((deed, real))
-        });
+        let kind = |path: &Path| match path.metadata().ok()?.is_dir() {
+            true => Some(Deed::List),
+            false => Some(Deed::Read),
+        };
+        let deeds = grants.with_missed(deeds, &work, kind);
         Ok(Audit {
             failure,
             undeclared: grants.undeclared(&deeds),

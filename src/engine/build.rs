@@ -285,7 +285,7 @@ impl Engine {
         let mut reasons = self.workspace.reasons(&card.stem, order);
         if forced {
             // A result that is there is not looked for.
-            reasons.retain(|reason| !reason.is_loss());
+            reasons.retain(|reason| *reason != Reason::Forgotten);
             reasons.insert(0, Reason::Forced);
         }
         *announced = true;

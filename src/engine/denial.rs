@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
@@ -16,17 +16,13 @@ use crate::process::Isolation;
 use crate::runner::definition::Socket;
 
 use super::order::Part;
-use super::undeclared;
 
 /// What a confined step could reach.
-#[derive(Debug)]
 pub(crate) struct Reach<'a> {
     /// What it is to its card.
     pub(crate) part: &'a Part,
     /// The repository's root.
     pub(crate) repository: &'a Path,
-    /// Named sources that were read, and where they are.
-    pub(crate) sources: Vec<(String, PathBuf)>,
     /// The user's home folder.
     pub(crate) home: Option<&'a Path>,
     /// The action's root, at its own place and at the one that the step saw.
@@ -35,6 +31,8 @@ pub(crate) struct Reach<'a> {
     pub(crate) isolation: &'a Isolation,
     /// Where the sockets are that a runner can open.
     pub(crate) sockets: Vec<(Socket, Vec<PathBuf>)>,
+    /// Whether a path below `work/` is an input, or has some below it.
+    pub(crate) is_input: &'a dyn Fn(&str) -> bool,
 }
 
 /// What a line says of a path.
@@ -97,25 +95,14 @@ const NO_NETWORK: [&str; 9] = [
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 
 /// What they call it when a connection is denied.
-const CONNECTING: [&str; 7] = [
+const CONNECTING: [&str; 6] = [
     "connect",
     "/dev/tcp/",
     "/dev/udp/",
     "network",
     "socket",
     "dial ",
-    "urlopen",
 ];
-
-/// What to do where there is no network.
-const NETWORK: &str =
-    "move what needs it into a `fetch` of the runner, or write `network: true` into it";
-
-/// How connections stand in a traceback of Python.
-const CONNECTS: [&str; 3] = ["connect(", "create_connection", "getaddrinfo("];
-
-/// How many lines of a traceback are looked at.
-const FRAMES: usize = 12;
 
 /// What a line says of a file that was to be changed.
 const WRITING: [&str; 10] = [
@@ -125,34 +112,18 @@ const WRITING: [&str; 10] = [
 impl Reach<'_> {
     /// What to do about a denial in these lines; `None` where there is none.
     pub(crate) fn help(&self, lines: &[String]) -> Option<String> {
-        let numbered = lines.iter().enumerate().rev();
-        numbered
-            .map(|(at, line)| (line, &lines[..at]))
-            .find_map(|(line, before)| {
-                self.of_line(line)
-                    .or_else(|| self.of_traceback(line, before))
-            })
+        let by_line = lines.iter().rev().find_map(|line| self.of_line(line));
+        by_line.or_else(|| self.of_traceback(lines))
     }
 
-    /// Python says of a connection no more than that it was denied; what was tried stands in the lines before.
-    fn of_traceback(&self, line: &str, before: &[String]) -> Option<String> {
-        let lower = line.to_lowercase();
-        let is_bare = ["permission denied", "operation not permitted"]
-            .iter()
-            .any(|words| lower.trim_end().ends_with(words));
-        let frames = &before[before.len().saturating_sub(FRAMES)..];
-        let connects = |line: &String| CONNECTS.iter().any(|call| line.trim_start().contains(call));
-        let is_ours = is_bare && paths(line).next().is_none() && frames.iter().any(connects);
-        (is_ours && !self.isolation.network).then(|| self.likely_network(None))
-    }
-
-    /// What to do where no network is the likely cause of a failed connection.
-    fn likely_network(&self, address: Option<String>) -> String {
-        let whom = address.map_or(String::new(), |address| format!(" to reach `{address}`"));
-        format!(
-            "steps and checks have no network{whom}, which is the likely cause: {}",
-            NETWORK
-        )
+    /// Python names what was connected to in no line of its own.
+    fn of_traceback(&self, lines: &[String]) -> Option<String> {
+        let is_error =
+            |line: &String| line.trim() == "PermissionError: [Errno 13] Permission denied";
+        let at = lines.iter().rposition(is_error)?;
+        let connects = |line: &String| line.contains("connect(") || line.contains("connection(");
+        let connected = lines[..at].iter().any(connects);
+        (connected && !self.isolation.network).then(|| no_network(""))
     }
 
     fn of_line(&self, line: &str) -> Option<String> {
@@ -169,9 +140,9 @@ impl Reach<'_> {
                 return Some(help);
             }
             if told == Told::Missing
-                && let Some(help) = self.of_missing(line)
+                && let Some(path) = self.undeclared(line)
             {
-                return Some(help);
+                return Some(self.read_help(&path, path.is_dir()));
             }
         }
         if says(&["authentication agent", "ssh_auth_sock"]) {
@@ -182,59 +153,47 @@ impl Reach<'_> {
             let path = agent.and_then(|(_, paths)| paths.first())?;
             return self.of_path(path, Told::Silent, false);
         }
-        let refused = told == Some(Told::Denied) && says(&CONNECTING);
+        // curl says of no failure why.
+        let of_curl = lower.contains("failed to connect to")
+            && lower.contains(" port ")
+            // Who is refused by a listener has reached its host.
+            && !lower.contains("connection refused");
+        let refused = told == Some(Told::Denied) && says(&CONNECTING) || of_curl;
         if !self.isolation.network && (refused || says(&NO_NETWORK)) {
             let whom =
                 address(line).map_or(String::new(), |address| format!(" to reach `{address}`"));
-            return Some(format!(
-                "steps and checks have no network{whom}: {}",
-                NETWORK
-            ));
-        }
-        // Who is refused by a listener has reached it.
-        let failed = told == Some(Told::Silent) && !says(&["connection refused", "econnrefused"]);
-        if !self.isolation.network && failed && paths(line).next().is_none() {
-            return Some(self.likely_network(address(line)));
+            return Some(no_network(&whom));
         }
         None
     }
 
-    /// What is not there in `work/`, and is in the repository or in a source.
-    fn of_missing(&self, line: &str) -> Option<String> {
-        let lower = line.to_lowercase();
-        if lower.contains("command not found") {
+    /// A file of the repository that the line names by its path below it, and
+    /// that the step does not have since it is no input.
+    fn undeclared(&self, line: &str) -> Option<PathBuf> {
+        if line.contains("command not found") {
             return None;
         }
-        let is_file_error = ["no such file", "enoent"]
-            .iter()
-            .any(|words| lower.contains(words));
-        line.split(ends_word)
-            .filter_map(|word| {
-                let path = Path::new(word.trim_end_matches('.'));
-                let in_work = |root: &&Path| path.strip_prefix(root.join("work")).ok();
-                let below = self.roots.iter().find_map(in_work).unwrap_or(path);
-                undeclared::plain(below)
-            })
-            // Other messages have words that a file may be named like.
-            .filter(|path| is_file_error || path.components().count() > 1)
-            .find_map(|path| self.of_missing_path(&path))
-    }
-
-    fn of_missing_path(&self, path: &Path) -> Option<String> {
-        if self.roots[0].join("work").join(path).exists() {
-            return None;
-        }
-        let sources = self
-            .sources
-            .iter()
-            .map(|(name, folder)| (Some(name), folder));
-        let repository = self.repository.to_owned();
-        let mut places = [(None, &repository)].into_iter().chain(sources);
-        places.find_map(|(source, folder)| {
-            let there = folder.join(path);
-            let could_read = access(&there, Access::READ_OK).is_ok();
-            could_read
-                .then(|| self.input_help(&path.display().to_string(), source, path, there.is_dir()))
+        let is_plain = |path: &Path| {
+            let mut parts = path.components();
+            parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        };
+        let words = line.split(ends_word).enumerate();
+        // The first word is who speaks, unless it is a path.
+        let words = words.filter(|(at, word)| !word.is_empty() && (*at > 0 || word.contains('/')));
+        words.map(|(_, word)| word).find_map(|word| {
+            // Some programs make it absolute.
+            let in_work = |root: &&Path| Path::new(word).strip_prefix(root.join("work")).ok();
+            let given = self.roots.iter().find_map(in_work);
+            let given = given.unwrap_or(Path::new(word));
+            let path: PathBuf = given.components().collect();
+            let below = path.strip_prefix(".").unwrap_or(&path);
+            let there = self.repository.join(below);
+            let is_ours = is_plain(given)
+                && !below.as_os_str().is_empty()
+                && access(&there, Access::READ_OK).is_ok()
+                && !self.roots[0].join("work").join(below).exists()
+                && !(self.is_input)(&below.to_string_lossy());
+            is_ours.then_some(there)
         })
     }
 
@@ -299,7 +258,22 @@ impl Reach<'_> {
     fn read_help(&self, path: &Path, is_folder: bool) -> String {
         let shown = path.display();
         if let Ok(below) = path.strip_prefix(self.repository) {
-            return self.input_help(&shown.to_string(), None, below, is_folder);
+            let below = match is_folder {
+                true => below.join("**"),
+                false => below.to_owned(),
+            };
+            let below = below.display();
+            return match self.part {
+                Part::Check(..) => format!(
+                    "`{shown}` is not seen by a check: it looks at `$ARTIFACT`, `$REQUIRES` and the runner's own folder, `$RUNNER`"
+                ),
+                Part::Fetch(name) => format!(
+                    "`{shown}` is not an input: add `- {{ paths: [{below}] }}` to `inputs` of the fetch `{name}`"
+                ),
+                Part::Build => format!(
+                    "`{shown}` is not an input: add `- {{ paths: [{below}] }}` to `inputs` of the runner"
+                ),
+            };
         }
         if let Some(below) = self.home.and_then(|home| path.strip_prefix(home).ok()) {
             let way = match self.part {
@@ -332,33 +306,6 @@ impl Reach<'_> {
         )
     }
 
-    /// What to do about the file or folder `path` of a source, or of the repository, which is no input.
-    fn input_help(
-        &self,
-        shown: &str,
-        source: Option<&String>,
-        path: &Path,
-        is_folder: bool,
-    ) -> String {
-        let glob = match is_folder {
-            true => path.join("**"),
-            false => path.to_owned(),
-        };
-        let source = source.map_or(String::new(), |source| format!("source: {source}, "));
-        let entry = format!("- {{ {source}paths: [{}] }}", glob.display());
-        match self.part {
-            Part::Check(..) => format!(
-                "`{shown}` is not seen by a check: it looks at `$ARTIFACT`, `$REQUIRES` and the runner's own folder, `$RUNNER`"
-            ),
-            Part::Fetch(name) => format!(
-                "`{shown}` is not an input: add `{entry}` to `inputs` of the fetch `{name}`"
-            ),
-            Part::Build => {
-                format!("`{shown}` is not an input: add `{entry}` to `inputs` of the runner")
-            }
-        }
-    }
-
     fn write_help(&self, path: &Path) -> String {
         let shown = path.display();
         let is_home = self.home.is_some_and(|home| path.starts_with(home));
@@ -380,6 +327,13 @@ impl Reach<'_> {
         let spaces = self.isolation.spaces.as_ref();
         spaces.is_some_and(|spaces| is_below(path, spaces.hidden.iter()))
     }
+}
+
+/// That there is no network; `whom` says what was to be reached.
+fn no_network(whom: &str) -> String {
+    format!(
+        "steps and checks have no network{whom}: move what needs it into a `fetch` of the runner, or write `network: true` into it"
+    )
 }
 
 fn is_temporary(path: &Path) -> bool {
@@ -445,14 +399,7 @@ fn address(line: &str) -> Option<String> {
         Some(rest.split(end).next()?.trim_end_matches(':'))
     })?;
     let is_address = word.contains(['.', ':']) || word == "localhost";
-    let port = line
-        .split_once(&format!("{word} port "))
-        .map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect())
-        .filter(|port: &String| !port.is_empty() && !word.contains(':'));
-    (is_address && !word.starts_with('/')).then(|| match port {
-        Some(port) => format!("{word}:{port}"),
-        None => word.to_owned(),
-    })
+    (is_address && !word.starts_with('/')).then(|| word.to_owned())
 }
 
 #[cfg(test)]
@@ -475,6 +422,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             for file in [
                 "repo/docs/a.md",
+                "repo/docs/input.md",
                 "repo/root/work/x",
                 "me/.ssh/id",
                 "srv/data",
@@ -492,10 +440,6 @@ mod tests {
         }
 
         fn help(&self, line: &str) -> Option<String> {
-            self.help_of(&[line.to_owned(), "more".to_owned()])
-        }
-
-        fn help_of(&self, lines: &[String]) -> Option<String> {
             let at = |path: &str| self.folder.path().join(path);
             let isolation = Isolation {
                 read: vec![at("usr")],
@@ -512,17 +456,14 @@ mod tests {
                 part: &self.part,
                 repository: &repository,
                 home: Some(&home),
-                sources: vec![("notes".to_owned(), at("srv"))],
                 roots: [&root, Path::new("/tmp/mikado/root")],
                 isolation: &isolation,
                 sockets: vec![(Socket::Docker, vec![at("run/docker.sock")])],
+                is_input: &|path| path == "docs/input.md",
             };
-            let folder = self.folder.path().display().to_string();
-            let lines: Vec<String> = lines
-                .iter()
-                .map(|line| line.replace('@', &folder))
-                .collect();
-            reach.help(&lines)
+            let line = line.replace("@", &self.folder.path().display().to_string());
+            let lines = line.lines().map(str::to_owned);
+            reach.help(&lines.chain(["more".to_owned()]).collect::<Vec<_>>())
         }
 
         #[track_caller]
@@ -573,70 +514,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_in_the_action_and_lies_in_the_repository_is_to_be_an_input() {
+    fn a_path_of_the_repository_may_be_relative() {
         let mut world = World::new();
         for line in [
             "cat: docs/a.md: No such file or directory",
-            "cat: ./docs/a.md: No such file or directory",
-            "FileNotFoundError: [Errno 2] No such file or directory: 'docs/a.md'",
+            "FileNotFoundError: [Errno 2] No such file or directory: './docs/a.md'",
+            "docs/a.md: cannot find it",
             "open @/repo/root/work/docs/a.md: no such file or directory",
-            "Error: ENOENT: no such file or directory, open '/tmp/mikado/root/work/docs/a.md'",
-            "error: docs/a.md does not exist",
+            "ENOENT: no such file or directory, open '/tmp/mikado/root/work/docs/a.md'",
         ] {
-            world.says(
-                line,
-                "`docs/a.md` is not an input: add `- { paths: [docs/a.md] }` to `inputs` of the runner",
-            );
+            world.says(line, "add `- { paths: [docs/a.md] }` to `inputs`");
         }
-        world.says(
-            "ls: cannot access 'docs': No such file or directory",
-            "add `- { paths: [docs/**] }`",
-        );
-        world.says(
-            "cat: data: No such file or directory",
-            "add `- { source: notes, paths: [data] }` to `inputs` of the runner",
-        );
-        world.part = Part::Fetch("vendor".into());
-        world.says(
-            "cat: docs/a.md: No such file or directory",
-            "to `inputs` of the fetch `vendor`",
-        );
-    }
-
-    #[test]
-    fn a_failed_connection_without_an_address_is_told_with_its_likely_cause() {
-        let mut world = World::new();
-        let traceback = [
-            "Traceback (most recent call last):",
-            "  File \"<string>\", line 1, in <module>",
-            "  File \"/usr/lib/python3.11/socket.py\", line 848, in create_connection",
-            "    sock.connect(sa)",
-            "PermissionError: [Errno 13] Permission denied",
-        ];
-        let traceback = traceback.map(str::to_owned);
-        let likely = "no network, which is the likely cause: move what needs it";
-        let help = world.help_of(&traceback).unwrap_or_default();
-        assert!(help.contains(likely), "{help}");
-        // A denial of something else.
-        assert_eq!(world.help_of(&traceback[4..]), None);
-        world.says(
-            "curl: (7) Failed to connect to 127.0.0.1 port 8080 after 0 ms: Couldn't connect to server",
-            "no network to reach `127.0.0.1:8080`, which is the likely cause",
-        );
-        world.says(
-            "urllib.error.URLError: <urlopen error [Errno 13] Permission denied>",
-            "no network:",
-        );
-        assert_eq!(
-            world.help("curl: (7) Failed to connect to 127.0.0.1 port 80: Connection refused"),
-            None
-        );
-        world.network = true;
-        assert_eq!(world.help_of(&traceback), None);
-        assert_eq!(
-            world.help("curl: (7) Failed to connect to 127.0.0.1 port 8080 after 0 ms"),
-            None
-        );
+        world.says("ls: cannot access 'docs': No such file", "[docs/**]");
+        for line in [
+            "cat: docs/input.md: No such file or directory",
+            "cat: docs/none: No such file or directory",
+            "cat: ../repo/docs/a.md: No such file or directory",
+            "docs: not found",
+            "bash: docs: command not found",
+        ] {
+            assert_eq!(world.help(line), None, "{line}");
+        }
+        world.part = Part::Check(None, 1);
+        world.says("cat: docs/a.md: No such file", "not seen by a check");
     }
 
     #[test]
@@ -695,6 +595,22 @@ mod tests {
             "to reach `9.9.9.9:53`",
         );
         world.says(
+            "curl: (7) Failed to connect to 127.0.0.1 port 8080 after 0 ms: Couldn't connect to server",
+            "no network to reach `127.0.0.1`",
+        );
+        world.says(
+            "  File \"x.py\", line 1\n    sock.connect(sa)\nPermissionError: [Errno 13] Permission denied",
+            "no network:",
+        );
+        assert_eq!(
+            world.help("curl: (7) Failed to connect to 127.0.0.1 port 80: Connection refused"),
+            None
+        );
+        assert_eq!(
+            world.help("    open(x)\nPermissionError: [Errno 13] Permission denied"),
+            None
+        );
+        world.says(
             "socket.gaierror: [Errno -3] Temporary failure in name resolution",
             "no network:",
         );
@@ -717,10 +633,6 @@ mod tests {
             "cat: @/srv/data: No such file or directory",
             "error: no such file @/repo/x",
             "bash: foo: command not found",
-            "bash: docs: command not found",
-            "sh: 1: docs: not found",
-            "cat: x: No such file or directory",
-            "cat: .git/config: No such file or directory",
             "git@example.org: Permission denied (publickey).",
             "assertion failed: not connected",
             "Cannot connect to the Docker daemon at unix://@/run/docker.sock. Is the docker daemon running?",

@@ -24,7 +24,6 @@ mod signals;
 mod stage;
 mod step_clock;
 pub(crate) mod surroundings;
-mod turns;
 mod twice;
 pub(crate) mod undeclared;
 
@@ -55,7 +54,6 @@ use crate::workspace::Workspace;
 
 use fault::Obstacle;
 use signals::Signals;
-use turns::Turn;
 
 /// A group of finished actions is flushed when it has this many.
 const GROUP: usize = 64;
@@ -139,7 +137,6 @@ pub struct Engine {
     told_open: Cell<bool>,
     /// Whether it was said that a root is not at its fixed place.
     told_fixed: Cell<bool>,
-    turns: turns::Turns,
 }
 
 /// A card that is done, as far as can be told before it is durable.
@@ -227,7 +224,6 @@ impl Engine {
             names: Cell::new(0),
             told_open: Cell::new(false),
             told_fixed: Cell::new(false),
-            turns: turns::Turns::default(),
         };
         (engine, received)
     }
@@ -243,26 +239,19 @@ impl Engine {
         let mut schedule = self.schedule(plan);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; cards.len()];
         let mut signals = Signals::new()?;
-        let mut asked = self.turns.listen();
-        let mut resuming: Vec<(Number, turns::Granted)> = Vec::new();
         let mut interrupted: Option<Exit> = None;
         let mut tasks: JoinSet<(Number, Result<Finished, Obstacle>)> = JoinSet::new();
         let mut broken: Option<Error> = None;
+        let mut running: BTreeSet<Number> = BTreeSet::new();
         self.emit(Event::RunStarted {
             cards: cards.len(),
             jobs: self.options.jobs,
         });
         loop {
-            // Who was started before goes on first.
-            for (number, granted) in std::mem::take(&mut resuming) {
-                match schedule.resume(number) {
-                    true => granted.tell(),
-                    false => resuming.push((number, granted)),
-                }
-            }
             while let Some(number) = schedule.start() {
                 let engine = Rc::clone(&self);
                 let card = Arc::clone(&cards[number]);
+                running.insert(number);
                 tasks.spawn_local(async move { (number, engine.card(&card).await) });
             }
             while let Ok(event) = received.try_recv() {
@@ -284,6 +273,7 @@ impl Engine {
             tokio::select! {
                 Some(done) = tasks.join_next() => {
                     let (number, result) = done.map_err(|e| Error::Bug(e.to_string()))?;
+                    running.remove(&number);
                     let (ended, outcome) = self.take(&cards[number], result, &mut broken);
                     if broken.is_some() {
                         schedule.stop();
@@ -298,19 +288,11 @@ impl Engine {
                     schedule.finish(number, ended);
                 }
                 Some(event) = received.recv() => listener(&event),
-                Some((stem, turn)) = asked.recv() => {
-                    let number = cards.iter().position(|card| card.stem == stem);
-                    match (number, turn) {
-                        (Some(number), Turn::Paused) => schedule.pause(number),
-                        (Some(number), Turn::Resumes(granted)) => resuming.push((number, granted)),
-                        (None, _) => {}
-                    }
-                }
                 exit = signals.next() => {
                     schedule.stop();
                     self.cancel(interrupted.is_some());
                     if interrupted.is_none() {
-                        self.tell_stopping(&cards, &outcomes, exit);
+                        self.tell_of_stopping(exit, running.iter().map(|number| &cards[*number]));
                     }
                     interrupted.get_or_insert(exit);
                 }
@@ -336,34 +318,6 @@ impl Engine {
         Ok(Report { exit, outcomes })
     }
 
-    /// Tells which cards are being waited for after a signal: they may ignore that they are asked to end.
-    fn tell_stopping(&self, cards: &[Arc<PlannedCard>], outcomes: &[Option<Outcome>], exit: Exit) {
-        let told = self.told.borrow();
-        let running: Vec<&str> = cards
-            .iter()
-            .zip(outcomes)
-            .filter(|(card, outcome)| outcome.is_none() && told.contains(&card.stem))
-            .map(|(card, _)| card.stem.as_str())
-            .collect();
-        if running.is_empty() {
-            return;
-        }
-        let again = match exit {
-            Exit::Interrupted => "Ctrl-C again",
-            _ => "a second signal",
-        };
-        let them = match running.len() {
-            1 => "it",
-            _ => "them",
-        };
-        self.emit(Event::Noted {
-            message: format!(
-                "stopping {}; {again} kills {them}",
-                crate::words::list(&running)
-            ),
-        });
-    }
-
     fn schedule(&self, plan: &Plan) -> Schedule {
         let limits = Limits {
             jobs: self.options.jobs,
@@ -379,7 +333,16 @@ impl Engine {
                 .max(1)
         };
         let costs: Vec<u64> = plan.cards.iter().map(cost).collect();
-        let weights = plan.cards.iter().map(|card| self.weight(card)).collect();
+        let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
+        let weights = plan.cards.iter().map(|card| {
+            let group = card.work.definition.resources.group.as_deref();
+            let count = groups.len();
+            Weight {
+                group: group.map(|group| *groups.entry(group).or_insert(count)),
+                ..self.weight(card)
+            }
+        });
+        let weights = weights.collect();
         Schedule::new(&plan.prerequisites, &costs, weights, limits)
     }
 
@@ -397,6 +360,7 @@ impl Engine {
             memory: text(&resources.memory)
                 .and_then(|m| units::size(&m))
                 .unwrap_or(0),
+            ..Weight::default()
         }
     }
 
@@ -694,6 +658,21 @@ impl Engine {
                 "raise the limits of processes or open files",
             )
         })
+    }
+
+    /// Says what is being stopped, since it may take its time.
+    fn tell_of_stopping<'a>(&self, exit: Exit, cards: impl Iterator<Item = &'a Arc<PlannedCard>>) {
+        let stems: Vec<&Stem> = cards.map(|card| &card.stem).collect();
+        if stems.is_empty() {
+            return;
+        }
+        let again = match exit {
+            Exit::Interrupted => "; Ctrl-C again kills at once",
+            _ => "",
+        };
+        self.emit(Event::Noted {
+            message: format!("stopping {}{again}", crate::words::list(&stems)),
+        });
     }
 
     fn cancel(&self, immediately: bool) {

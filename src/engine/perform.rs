@@ -139,55 +139,32 @@ impl Engine {
     }
 
     async fn lock_action(&self, card: &Stem, order: &Arc<Order>) -> Result<ActionLock, Obstacle> {
-        let lock = Lock::Action(order.action.key);
-        match self.lock_now(card, &lock)? {
-            Some(lock) => Ok(lock),
-            None => self.lock_in_time(card, lock).await,
-        }
+        self.lock(card, Lock::Action(order.action.key)).await
     }
 
-    /// The mutex `group`, among all processes that use the store. While it waits the card takes no job.
+    /// The mutex `group`, among all processes that use the store.
     pub(super) async fn lock_group(
         &self,
         card: &Stem,
         group: &str,
     ) -> Result<ActionLock, Obstacle> {
-        let lock = Lock::Group(Digest::of(group.as_bytes()));
-        if let Some(lock) = self.lock_now(card, &lock)? {
-            return Ok(lock);
-        }
-        self.turns.pause(card);
-        let _turn = tokio::select! {
-            turn = self.turns.first_in(group) => turn,
-            () = self.cancelled() => return Err(Obstacle::Cancelled),
-        };
-        let lock = self.lock_in_time(card, lock).await?;
-        tokio::select! {
-            () = self.turns.resume(card) => Ok(lock),
-            () = self.cancelled() => Err(Obstacle::Cancelled),
-        }
+        self.lock(card, Lock::Group(Digest::of(group.as_bytes())))
+            .await
     }
 
-    /// Takes a lock that is free; tells who has it otherwise.
-    fn lock_now(&self, card: &Stem, lock: &Lock) -> Result<Option<ActionLock>, Obstacle> {
-        match self.workspace.store.try_lock(lock, card.as_str())? {
-            TryLock::Acquired(lock) => Ok(Some(lock)),
-            TryLock::Held(holder) => {
-                self.emit(Event::CardAwaited {
-                    card: card.clone(),
-                    holder: told(&holder, card),
-                });
-                Ok(None)
-            }
-        }
-    }
-
-    /// Waits for a lock until the run is cancelled.
-    async fn lock_in_time(&self, card: &Stem, lock: Lock) -> Result<ActionLock, Obstacle> {
-        // This process's own results may be what the holder waits for.
-        self.flush().await?;
+    /// Waits for a lock, and tells who has it, until the run is cancelled.
+    async fn lock(&self, card: &Stem, lock: Lock) -> Result<ActionLock, Obstacle> {
         let store = Arc::clone(&self.workspace.store);
         let name = card.to_string();
+        match store.try_lock(&lock, &name)? {
+            TryLock::Acquired(lock) => return Ok(lock),
+            TryLock::Held(holder) => self.emit(Event::CardAwaited {
+                card: card.clone(),
+                holder: told(&holder, card),
+            }),
+        }
+        // This process's own results may be what the holder waits for.
+        self.flush().await?;
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         let waiting = blocking(move || {
@@ -423,14 +400,21 @@ impl Engine {
             && failure.help.is_empty()
         {
             let home = self.workspace.user.value("HOME").map(PathBuf::from);
+            let is_input = |below: &str| {
+                let mut laid = order.action.root.iter();
+                laid.any(|(path, _)| {
+                    let path = path.strip_prefix("work/").map(Path::new);
+                    path.is_some_and(|path| path.starts_with(below))
+                })
+            };
             let reach = Reach {
                 part: &order.part,
                 repository: &self.workspace.project.root,
-                sources: self.workspace.source_folders().into_iter().collect(),
                 home: home.as_deref(),
                 roots,
                 isolation,
                 sockets: confine::known_sockets(&self.workspace),
+                is_input: &is_input,
             };
             failure.help = reach.help(&failure.tail).unwrap_or_default();
         }

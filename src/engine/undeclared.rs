@@ -68,24 +68,24 @@ pub(crate) enum Remedy {
 }
 
 impl Grants {
-    /// What was sought in `work`, the real path of `work/`, and is not there, as what the repository or a source has in
-    /// its place, where `real` finds it; of the rest, what is not there is left out.
-    pub(crate) fn with_sought(
+    /// `deeds`, where what was missed in `work`, the folder of the inputs, and
+    /// lies in the repository at the same place, counts as read there.
+    pub(crate) fn with_missed(
         &self,
         deeds: BTreeSet<(Deed, PathBuf)>,
         work: &Path,
-        real: &dyn Fn(&Path) -> Option<(Deed, PathBuf)>,
+        kind: impl Fn(&Path) -> Option<Deed>,
     ) -> BTreeSet<(Deed, PathBuf)> {
-        let sources = self.sources.iter().map(|(_, folder)| folder);
-        let folders: Vec<&PathBuf> = [&self.repository].into_iter().chain(sources).collect();
-        let found = |(deed, path): (Deed, PathBuf)| {
-            if deed != Deed::Seek {
-                return Some((deed, path));
-            }
-            let below = plain(path.strip_prefix(work).ok()?)?;
-            folders.iter().find_map(|folder| real(&folder.join(&below)))
+        let read = |(deed, path): (Deed, PathBuf)| {
+            let below = path.strip_prefix(work).ok().filter(|_| deed == Deed::Miss);
+            let there = below.map(|below| self.repository.join(below));
+            let is_plain = |path: &PathBuf| !path.components().any(|c| c == Component::ParentDir);
+            let found = there
+                .filter(is_plain)
+                .and_then(|there| Some((kind(&there)?, there)));
+            found.unwrap_or((deed, path))
         };
-        deeds.into_iter().filter_map(found).collect()
+        deeds.into_iter().map(read).collect()
     }
 
     /// What of `deeds` is not declared, in order.
@@ -107,7 +107,7 @@ impl Grants {
         let mut files: BTreeMap<Deed, BTreeSet<&Path>> = BTreeMap::new();
         for (deed, path) in outside {
             match (deed, in_tool(path)) {
-                (Deed::Read | Deed::List | Deed::Seek | Deed::Execute, Some(prefix)) => {
+                (Deed::Read | Deed::List | Deed::Execute, Some(prefix)) => {
                     found.insert(Undeclared {
                         deed: Deed::Execute,
                         place: prefix.clone(),
@@ -116,12 +116,14 @@ impl Grants {
                     });
                 }
                 // A folder that files were read in was listed on the way.
-                (Deed::Read | Deed::List | Deed::Seek | Deed::Execute, None) => {
+                (Deed::Read | Deed::List | Deed::Execute, None) => {
                     files.entry(Deed::Read).or_default().insert(path);
                 }
                 (Deed::Write, _) => {
                     files.entry(Deed::Write).or_default().insert(path);
                 }
+                // What is nowhere is no use.
+                (Deed::Miss, _) => {}
                 (Deed::Talk | Deed::Connect | Deed::Listen, _) => {
                     found.insert(Undeclared {
                         deed: *deed,
@@ -154,7 +156,7 @@ impl Grants {
     fn grants(&self, deed: Deed, path: &Path) -> bool {
         let within = |folders: &[PathBuf]| folders.iter().any(|folder| path.starts_with(folder));
         match deed {
-            Deed::Read | Deed::List | Deed::Seek | Deed::Execute => {
+            Deed::Read | Deed::Miss | Deed::List | Deed::Execute => {
                 within(&self.read) || within(&self.write)
             }
             Deed::Write => within(&self.write),
@@ -284,22 +286,6 @@ impl Grants {
             _ => Remedy::Network,
         }
     }
-}
-
-/// A path of `work/` without `.`, if it can be one of an input: not empty, without `..`, and not of git or `mikado` itself.
-pub(super) fn plain(path: &Path) -> Option<PathBuf> {
-    let parts = path.components().filter(|part| *part != Component::CurDir);
-    let parts: Vec<Component<'_>> = parts.collect();
-    let is_named = parts
-        .iter()
-        .all(|part| matches!(part, Component::Normal(_)));
-    let is_own = |part: &Component<'_>| {
-        [".git", ".mikado"]
-            .iter()
-            .any(|own| part.as_os_str() == *own)
-    };
-    let is_input = is_named && !parts.is_empty() && !parts.iter().any(is_own);
-    is_input.then(|| parts.iter().collect())
 }
 
 fn name(path: &Path) -> String {

@@ -19,10 +19,10 @@ pub(super) const TRACE: &str = "trace";
 pub enum Deed {
     /// A file was opened for reading.
     Read,
+    /// A file was to be opened that is not there.
+    Miss,
     /// A folder was opened.
     List,
-    /// A file or folder was to be opened or executed, and is not there. Its path is as it was given, made absolute.
-    Seek,
     /// A file was executed.
     Execute,
     /// A file was made, changed or taken away.
@@ -38,8 +38,8 @@ pub enum Deed {
 impl Deed {
     const ALL: [(Deed, u8); 8] = [
         (Deed::Read, b'r'),
+        (Deed::Miss, b'm'),
         (Deed::List, b'l'),
-        (Deed::Seek, b's'),
         (Deed::Execute, b'x'),
         (Deed::Write, b'w'),
         (Deed::Talk, b't'),
@@ -75,7 +75,7 @@ pub fn traced(record: &Path, program: &[OsString]) -> io::Result<Vec<OsString>> 
     Ok(argv)
 }
 
-/// What was recorded: each deed once, with its real path (but of what was sought), or its address.
+/// What was recorded: each deed once, with its real path, or its address.
 ///
 /// # Errors
 /// Those of reading the file.

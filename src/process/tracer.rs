@@ -363,19 +363,15 @@ fn opened(path: &Path, flags: i32) -> Vec<(Deed, PathBuf)> {
             one(deed, Some(real))
         }
         Err(_) if has(libc::O_CREAT) => one(Deed::Write, entry(path)),
-        Err(_) => sought(path),
+        Err(_) if writes => Vec::new(),
+        Err(_) => one(Deed::Miss, Some(path.to_owned())),
     }
-}
-
-/// What is not there.
-fn sought(path: &Path) -> Vec<(Deed, PathBuf)> {
-    vec![(Deed::Seek, path.to_owned())]
 }
 
 /// A program, and the interpreter that its first line names.
 fn executed(path: &Path) -> Vec<(Deed, PathBuf)> {
     let Ok(real) = path.canonicalize() else {
-        return sought(path);
+        return Vec::new();
     };
     let mut first = [0; 256];
     let read = File::open(&real).and_then(|mut file| file.read(&mut first));

@@ -24,6 +24,7 @@ use super::witness::Witness;
 use super::{Store, copy, hold, lockfile, parallel, scratch};
 use crate::digest::Digest;
 use crate::fail_point;
+use crate::index::State;
 
 /// How long a tree that was found whole is not looked at again.
 const TRUST: Duration = Duration::from_secs(1);
@@ -91,6 +92,7 @@ impl Store {
                 Ok(()) => {
                     fail_point::reach("tree.note").during("move into the store", folder)?;
                     self.note_tree(&scan)?;
+                    self.forget_edit(&scan.digest)?;
                     self.note_use(&scan.digest)?;
                     *hold(&self.known.adopted) += scan.witness.disk;
                     return Ok(scan.into());
@@ -151,8 +153,12 @@ impl Store {
             Err(error @ StoreError::Io { .. }) if error.is_absent() => return Ok(None),
             // A fault of this process, not of the tree.
             Err(error) if is_want(&error) => return Err(error),
-            scan => {
-                self.note_edit(digest, &path, &scan)?;
+            Ok(scan) => {
+                self.note_edit(digest, &scan)?;
+                self.set_aside(digest, inode)?;
+                return Ok(None);
+            }
+            Err(_) => {
                 self.set_aside(digest, inode)?;
                 return Ok(None);
             }
@@ -175,18 +181,48 @@ impl Store {
         Ok(Some(path))
     }
 
+    /// Remembers what of a tree is not as it was, for people.
+    fn note_edit(&self, digest: &Digest, now: &Scan) -> Result<(), StoreError> {
+        let then = self.witness(digest)?;
+        let Some(path) = then.and_then(|then| then.difference(&now.witness)) else {
+            return Ok(());
+        };
+        if self.layout.writable {
+            self.put_note(&edit_note(digest), &path)?;
+            // What can't be written down is not explained later, and no more.
+            drop(self.flush());
+        }
+        Ok(())
+    }
+
+    /// The path in a tree that somebody changed, so that it was set aside.
+    pub fn edited(&self, digest: &Digest) -> Result<Option<String>, StoreError> {
+        let path: Option<String> = self.note(&edit_note(digest))?;
+        Ok(path.filter(|path| !path.is_empty()))
+    }
+
+    /// Forgets that a tree was changed, now that it is whole again.
+    fn forget_edit(&self, digest: &Digest) -> Result<(), StoreError> {
+        match self.edited(digest)? {
+            Some(_) => self.put_note(&edit_note(digest), &String::new()),
+            None => Ok(()),
+        }
+    }
+
     /// How many files a tree has, and bytes: of the contents, and on the disk.
     pub fn tree_size(&self, digest: &Digest) -> Result<Option<TreeSize>, StoreError> {
         Ok(self.witness(digest)?.map(TreeSize::from))
     }
 
+    /// What was seen of each entry of a tree when it was last known to be whole;
+    /// `None` where nothing is recorded.
+    pub fn tree_states(&self, digest: &Digest) -> Result<Option<Vec<(String, State)>>, StoreError> {
+        Ok(self.witness(digest)?.map(|witness| witness.states()))
+    }
+
     /// Puts a tree's record and messages, to be made durable by `flush`.
     fn note_tree(&self, scan: &Scan) -> Result<(), StoreError> {
         self.put_directories(scan)?;
-        if !self.edited_paths(&scan.digest)?.is_empty() {
-            let none: [&str; 0] = [];
-            self.put_note(&edit_note(&scan.digest), &none)?;
-        }
         let key = Key::Digest(&scan.digest);
         let bytes = scan.witness.encode_to_vec();
         if self.segments.read(Kind::Tree, key)?.as_ref() != Some(&bytes) {
@@ -196,29 +232,6 @@ impl Store {
         }
         self.trust(&scan.digest);
         Ok(())
-    }
-
-    /// Notes what is wrong with a tree that is about to be set aside, for whoever asks why it is gone.
-    fn note_edit(
-        &self,
-        digest: &Digest,
-        path: &Path,
-        scan: &Result<Scan, StoreError>,
-    ) -> Result<(), StoreError> {
-        if !self.layout.writable {
-            return Ok(());
-        }
-        let paths = self.wrong_paths(Some(digest), path, scan)?;
-        self.put_note(&edit_note(digest), &paths)?;
-        // Now, since a plan records nothing else. Where that fails the next flush tries again, and says so.
-        let _ = self.flush();
-        Ok(())
-    }
-
-    /// The first paths at which a tree was changed behind the store's back, if it was set aside for that and is not
-    /// there again.
-    pub fn edited_paths(&self, digest: &Digest) -> Result<Vec<String>, StoreError> {
-        Ok(self.note(&edit_note(digest))?.unwrap_or_default())
     }
 
     fn put_directories(&self, scan: &Scan) -> Result<(), StoreError> {
@@ -332,11 +345,6 @@ impl Store {
     }
 }
 
-/// The name of the note of what was changed in a tree.
-fn edit_note(digest: &Digest) -> String {
-    format!("edited {}", digest.hex())
-}
-
 /// How large a tree is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TreeSize {
@@ -356,6 +364,11 @@ impl From<Witness> for TreeSize {
             disk: witness.disk,
         }
     }
+}
+
+/// The name of the note of what somebody changed in a tree.
+fn edit_note(digest: &Digest) -> String {
+    format!("edited {}", digest.hex())
 }
 
 /// What is at the root of a tree; `None` where nothing is.

@@ -140,8 +140,11 @@ impl Store {
             }
             return Ok(());
         }
-        let known = tree.record.map(|(digest, _)| digest);
-        let paths = self.wrong_paths(known.as_ref(), &tree.path, &scan)?;
+        let paths = match (&scan, tree.record) {
+            (Ok(scan), Some((digest, _))) => self.differences(&digest, scan)?,
+            (Err(StoreError::Io { path, .. }), _) => vec![relative(path, &tree.path)],
+            _ => Vec::new(),
+        };
         let digest = tree.record.map_or(
             Digest {
                 hash: tree.hash,
@@ -155,20 +158,6 @@ impl Store {
             paths,
         });
         Ok(())
-    }
-
-    /// The first paths at which the tree in `root` is wrong, as far as that can be said.
-    pub(super) fn wrong_paths(
-        &self,
-        digest: Option<&Digest>,
-        root: &Path,
-        scan: &Result<Scan, StoreError>,
-    ) -> Result<Vec<String>, StoreError> {
-        Ok(match (scan, digest) {
-            (Ok(scan), Some(digest)) => self.differences(digest, scan)?,
-            (Err(StoreError::Io { path, .. }), _) => vec![relative(path, root)],
-            _ => Vec::new(),
-        })
     }
 
     /// The first paths at which a folder differs from the tree it should be.

@@ -282,24 +282,8 @@ fn an_edited_artifact_is_noticed_and_repaired() {
     std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o644);
     std::fs::set_permissions(&artifact, mode).expect("a mode");
     std::fs::write(&artifact, "edited\n").expect("an edit");
-    // Each of them says it, also after another has.
-    let why = "its artifact was changed by hand: copy";
-    for _ in 0..2 {
-        sandbox.mikado("plan a").exits(0).says(why);
-        sandbox.mikado("why a").exits(0).says(why);
-    }
-    let why_json = sandbox.mikado("why a --format json").exits(0).json();
-    assert_eq!(why_json["freshness"]["reasons"][0], why);
-    sandbox.mikado("run a").exits(0).says(&format!("({why})"));
+    assert_eq!(executed(&sandbox, "both"), ["a"]);
     assert_eq!(sandbox.read(".mikado/artifacts/a/copy"), "a\n");
-    assert!(executed(&sandbox, "both").is_empty());
-    // That is over: what is gone later is gone.
-    let artifact = sandbox.path(".mikado/artifacts/a");
-    std::fs::remove_dir_all(artifact.canonicalize().expect("a tree")).expect("no tree");
-    sandbox
-        .mikado("plan a")
-        .exits(0)
-        .says("its last result is not in the store");
 }
 
 #[test]

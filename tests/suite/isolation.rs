@@ -261,9 +261,10 @@ fn a_relative_path_that_only_the_repository_has_is_told_with_the_line_to_add() {
     for mode in confining() {
         let sandbox = mode.sandbox().file("docs/nope.txt", "x");
         let sandbox = with_runner(sandbox, "inputs: []\nsteps: ['cat docs/nope.txt > $OUT/x']");
-        sandbox.mikado("run a").exits(1).says(
-            "`docs/nope.txt` is not an input: add `- { paths: [docs/nope.txt] }` to `inputs` of the runner",
-        );
+        sandbox
+            .mikado("run a")
+            .exits(1)
+            .says("add `- { paths: [docs/nope.txt] }` to `inputs` of the runner");
         sandbox.write(
             "runners/a.yaml",
             "inputs:\n- { paths: [docs/nope.txt] }\nsteps: ['cat docs/nope.txt > $OUT/x']",

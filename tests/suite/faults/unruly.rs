@@ -151,8 +151,14 @@ fn what_an_artifact_cannot_hold_is_refused_by_name() {
             "python3 -c 'import socket,os; socket.socket(socket.AF_UNIX).bind(os.environ[\"OUT\"]+\"/s\")'",
             "`$OUT/s` is a socket",
         ),
-        ("touch \"$OUT\"/$'caf\\xe9'", "the name `$OUT/caf\u{fffd}` is not UTF-8"),
-        ("ln -s $'caf\\xe9' \"$OUT/link\"", "`$OUT/link` is not UTF-8"),
+        (
+            "touch \"$OUT\"/$'caf\\xe9'",
+            "the name `$OUT/caf\u{fffd}` is not UTF-8",
+        ),
+        (
+            "ln -s $'caf\\xe9' \"$OUT/link\"",
+            "`$OUT/link` is not UTF-8",
+        ),
     ];
     for (script, words) in cases {
         fails(&open_build(script), &[words]);

@@ -113,30 +113,6 @@ fn an_interrupt_does_not_wait_for_the_delay_of_a_retry() {
 }
 
 #[test]
-fn what_an_interrupt_waits_for_is_told_at_once() {
-    let puppet = Puppet::new();
-    let mut sandbox = Sandbox::new();
-    for name in ["deaf", "dull"] {
-        // The step is a child of a shell that ignores it as well.
-        let step = puppet.step(name).replace("exec 9", "exec 8<&0 9");
-        let runner = format!(
-            "isolation: none\ninputs: []\nsteps:\n  - run: |\n      trap '' TERM INT HUP\n      {}\n",
-            step.replace('\n', "\n      ")
-        );
-        sandbox = sandbox
-            .runner(name, &runner)
-            .card(name, &format!("status: active\nrunner: {name}"));
-    }
-    let mut run = Run::start(&sandbox, "deaf dull --jobs 2");
-    let held = [puppet.wait_for("deaf"), puppet.wait_for("dull")];
-    run.interrupt();
-    run.until(|event| is_noted(event, "stopping `deaf` and `dull`; Ctrl-C again kills them"));
-    run.interrupt();
-    held.into_iter().for_each(|held| held.ends());
-    run.exits(130);
-}
-
-#[test]
 fn a_command_is_tried_again_as_well() {
     let puppet = Puppet::new();
     let step = puppet.step("do");
@@ -184,26 +160,6 @@ fn a_group_runs_one_at_a_time_within_a_run_and_across_runs() {
             .release(Stage::Passes);
     }
     again.exits(0);
-}
-
-#[test]
-fn who_waits_for_a_group_takes_no_job() {
-    let puppet = Puppet::new();
-    let group = "resources: { group: license }";
-    let mut sandbox = Sandbox::new();
-    for (name, keys) in [("one", group), ("two", group), ("zero", "")] {
-        sandbox = held(&puppet, sandbox, name, keys);
-    }
-    let holder = Run::start(&sandbox, "one");
-    let first = puppet.wait_for("one");
-    // Of equals the first by name is started first.
-    let mut waiting = Run::start(&sandbox, "two zero --jobs 1");
-    waiting.until(|event| awaits(event, "two"));
-    puppet.wait_for("zero").release(Stage::Passes);
-    first.release(Stage::Passes);
-    holder.exits(0);
-    puppet.wait_for("two").release(Stage::Passes);
-    waiting.exits(0);
 }
 
 #[test]
