@@ -25,6 +25,7 @@ pub mod man;
 pub mod next;
 pub(crate) mod old_tree;
 pub mod plan;
+pub(crate) mod remember;
 pub(crate) mod reproduce;
 pub mod require;
 pub mod run;

@@ -2,7 +2,7 @@
 //! their work, read and checked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use indexmap::IndexMap;
@@ -79,10 +79,14 @@ impl Selection {
     pub(crate) fn read(args: &SelectionArgs, context: &Context) -> Result<Selection, Error> {
         let project = Project::find(&context.here, &context.global.cards)?;
         let deck = Deck::read(&project.root, &project.card_dirs)?;
+        Ok(Selection::of(project, deck, args, context))
+    }
+
+    fn of(project: Project, deck: Deck, args: &SelectionArgs, context: &Context) -> Selection {
         let chain = Chain::new(&deck);
         let headings = project.config.headings();
         let name = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
-        Ok(Selection {
+        Selection {
             overridden: args.sources.iter().map(name).collect(),
             user: context.user.clone(),
             here: context.here.clone(),
@@ -91,7 +95,26 @@ impl Selection {
             deck,
             chain,
             headings,
-        })
+        }
+    }
+
+    /// A selection of the cards that `read` gives, of which each is known to be
+    /// one of the project at the root that it gets; `removes` says how all of them
+    /// have completion written.
+    pub(crate) fn of_some(
+        args: &SelectionArgs,
+        context: &Context,
+        removes: bool,
+        read: impl FnOnce(&Path) -> Option<Vec<Card>>,
+    ) -> Option<Selection> {
+        let project = Project::find(&context.here, &context.global.cards).ok()?;
+        let deck = Deck::new(read(&project.root)?).completed_by_removal(removes);
+        Some(Selection::of(project, deck, args, context))
+    }
+
+    /// The headings of steps and checks.
+    pub(crate) fn headings(&self) -> &Headings {
+        &self.headings
     }
 
     /// The card that is meant by `name`.

@@ -273,7 +273,7 @@ fn collection_is_due_when_what_was_adopted_fills_the_store() {
         fs::write(out.join(name), vec![b'x'; 100_000]).unwrap();
         let digest = store.adopt(&out).unwrap().digest;
         store.flush().unwrap();
-        (store.collect_if_due(&small, &none()).unwrap(), digest)
+        (store.collect_if_due(&small, || Ok(none())).unwrap(), digest)
     };
     let (first, a) = adopt("a");
     assert_eq!(first, None);
@@ -281,7 +281,10 @@ fn collection_is_due_when_what_was_adopted_fills_the_store() {
     fs::create_dir(world.folder().join("tmp/run-1-dead")).unwrap();
     assert_eq!(adopt("b").0, None);
     assert!(!world.folder().join("tmp/run-1-dead").exists());
-    assert_eq!(world.open().collect_if_due(&small, &none()).unwrap(), None);
+    assert_eq!(
+        world.open().collect_if_due(&small, || Ok(none())).unwrap(),
+        None
+    );
     let (third, _) = adopt("c");
     assert_eq!(third.unwrap().trees, 1);
     assert!(!world.there(&a));
