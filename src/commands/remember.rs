@@ -110,7 +110,10 @@ impl Ended<'_> {
             older: Some((&partial.index, &partial.cards)),
             members: &members,
             told: &told,
-            stands: &|path| path == self.artifacts() && self.links_stand(&members),
+            stands: &|path| match path == self.artifacts() {
+                true => self.links_stand(&members),
+                false => self.workspace.is_as_read(path),
+            },
         };
         Some(new.write(self.workspace.local.folder()))
     }
@@ -150,12 +153,12 @@ impl Ended<'_> {
         }
         let root = &self.selection.project.root;
         let Ok(below) = path.strip_prefix(root) else {
-            return false;
+            return self.workspace.is_as_read(path);
         };
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let mut cards = deck.files(&stem).into_iter();
         let Some(before) = cards.find(|card| card.path() == below) else {
-            return false;
+            return self.workspace.is_as_read(path);
         };
         let Ok(bytes) = std::fs::read(path) else {
             return false;
