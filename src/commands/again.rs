@@ -123,6 +123,13 @@ impl Partial {
         cards.filter_map(|(number, card)| (!self.cards.contains(&number)).then_some(card))
     }
 
+    /// The checks that are shown of those: the card, the check, what it printed.
+    pub(super) fn shown_of_others(&self) -> impl Iterator<Item = (Stem, String, Vec<u8>)> {
+        let shown = self.told.shown.iter();
+        let others = shown.filter(|(card, ..)| !self.numbers.contains_key(card));
+        others.map(|(card, check, output)| (Stem::new(card), check.clone(), output.clone()))
+    }
+
     /// How many those are.
     pub(super) fn count_of_others(&self) -> usize {
         self.index.count() - self.cards.len()

@@ -91,15 +91,6 @@ impl Ended<'_> {
             members.get_mut(at)?.artifact = artifact_of(outcome);
         }
         let mut told = self.told();
-        let is_other = |(card, ..): &&(String, String, Vec<u8>)| {
-            !self
-                .plan
-                .cards
-                .iter()
-                .any(|planned| planned.stem.as_str() == card)
-        };
-        told.shown
-            .extend(partial.told.shown.iter().filter(is_other).cloned());
         told.variables.extend(partial.told.variables.clone());
         told.removes = partial.told.removes;
         let new = New {

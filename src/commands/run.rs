@@ -138,7 +138,10 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         drop(report.fresh(&mut partial.others()));
     }
     let mut marked = 0;
-    let mut shown = Vec::new();
+    let mut shown: Vec<_> = partial
+        .into_iter()
+        .flat_map(Partial::shown_of_others)
+        .collect();
     let mut broken_pipe = false;
     let mark = |stem: &Stem| mark(&selection, stem);
     let mut listener = |event: &Event| {

@@ -199,9 +199,11 @@ fn bases(records: &[Record]) -> Vec<PathBuf> {
     const MOST: usize = 100;
     let mut counts: BTreeMap<&Path, usize> = BTreeMap::new();
     for record in records {
-        // A tree's folder is one of many; what they are in counts.
+        // A tree's folder is one of many; what they are in counts. What is not
+        // there may lie in a folder that is not there.
         let above = match record.kind {
             Kind::Stored => None,
+            _ if !record.state.is_there() => None,
             _ => record.path.parent(),
         };
         if let Some(above) = above {
