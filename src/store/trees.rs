@@ -24,6 +24,7 @@ use super::witness::Witness;
 use super::{Store, copy, hold, lockfile, parallel, scratch};
 use crate::digest::Digest;
 use crate::fail_point;
+use crate::index::State;
 
 /// How long a tree that was found whole is not looked at again.
 const TRUST: Duration = Duration::from_secs(1);
@@ -177,6 +178,12 @@ impl Store {
     /// How many files a tree has, and bytes: of the contents, and on the disk.
     pub fn tree_size(&self, digest: &Digest) -> Result<Option<TreeSize>, StoreError> {
         Ok(self.witness(digest)?.map(TreeSize::from))
+    }
+
+    /// What was seen of each entry of a tree when it was last known to be whole;
+    /// `None` where nothing is recorded.
+    pub fn tree_states(&self, digest: &Digest) -> Result<Option<Vec<(String, State)>>, StoreError> {
+        Ok(self.witness(digest)?.map(|witness| witness.states()))
     }
 
     /// Puts a tree's record and messages, to be made durable by `flush`.

@@ -13,6 +13,7 @@ use prost::Message;
 
 use super::parallel;
 use super::scan::TREE_TIME;
+use crate::index::State;
 
 const KIND: u32 = 0o170_000;
 const FOLDER: u32 = 0o040_000;
@@ -129,6 +130,22 @@ impl Witness {
             .zip(kinds)
             .filter(|(_, kind)| *kind != LINK)
             .map(|(path, kind)| (path, kind == FOLDER))
+    }
+
+    /// Each entry below the root, which is the empty path, as it was seen.
+    pub(super) fn states(&self) -> Vec<(String, State)> {
+        let state = |(at, path): (usize, &str)| {
+            let state = State {
+                mode: *self.modes.get(at)?,
+                size: *self.sizes.get(at)?,
+                modified_ns: *self.modified.get(at)?,
+                changed_ns: *self.changed.get(at)?,
+                inode: *self.inodes.get(at)?,
+                device: 0,
+            };
+            Some((path.to_owned(), state))
+        };
+        self.paths().enumerate().filter_map(state).collect()
     }
 
     /// Whether every entry below `root` is as it was.
