@@ -126,7 +126,7 @@ pub(crate) fn planned(args: &JobArgs, context: &Context) -> Result<(Selection, P
         ..SelectionArgs::default()
     };
     let selection = Selection::read(&asked, context)?;
-    let plan = selection.plan(&asked, context)?;
+    let plan = selection.plan(&asked)?;
     Ok((selection, plan))
 }
 

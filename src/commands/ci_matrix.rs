@@ -107,7 +107,7 @@ pub fn run(args: &MatrixArgs, context: &Context) -> Result<Exit, Error> {
 
 fn matrix(args: &MatrixArgs, context: &Context) -> Result<Matrix, Error> {
     let (selection, plan) = planned(&args.jobs, context)?;
-    let workspace = selection.workspace(&SelectionArgs::default(), context, true)?;
+    let workspace = selection.workspace(&SelectionArgs::default(), true)?;
     let mut artifacts = BTreeMap::new();
     let mut unknown = BTreeMap::new();
     let mut foreseen: BTreeMap<&Stem, Foreseen> = BTreeMap::new();

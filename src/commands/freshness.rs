@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use crate::answer::{self, ArtifactObject, MadeBy};
 use crate::card::Stem;
-use crate::cli::Context;
 use crate::engine::store_error;
 use crate::error::Error;
 use crate::plan::PlannedCard;
@@ -27,11 +26,7 @@ pub(crate) struct Freshness {
 
 impl Freshness {
     /// Looks at a build's chain; other cards have no freshness.
-    pub(crate) fn of(
-        stem: &Stem,
-        selection: &Selection,
-        context: &Context,
-    ) -> Result<Freshness, Error> {
+    pub(crate) fn of(stem: &Stem, selection: &Selection) -> Result<Freshness, Error> {
         let args = SelectionArgs {
             cards: vec![stem.to_string()],
             ..SelectionArgs::default()
@@ -42,7 +37,7 @@ impl Freshness {
             workspace: None,
             faults: Vec::new(),
         };
-        let plan = match selection.plan(&args, context) {
+        let plan = match selection.plan(&args) {
             Ok(plan) => plan,
             Err(Error::Findings(findings)) => {
                 none.faults = findings
@@ -53,7 +48,7 @@ impl Freshness {
             }
             Err(error) => return Err(error),
         };
-        let workspace = selection.workspace(&args, context, true)?;
+        let workspace = selection.workspace(&args, true)?;
         let mut artifacts = BTreeMap::new();
         let mut unknown = BTreeMap::new();
         for card in &plan.cards {

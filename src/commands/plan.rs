@@ -54,8 +54,8 @@ pub(crate) struct Foreseen {
 /// Where the cards, the store or the disk are in the way.
 pub fn run(args: PlanArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&args.selection, context)?;
-    let plan = selection.plan(&args.selection, context)?;
-    let workspace = selection.workspace(&args.selection, context, true)?;
+    let plan = selection.plan(&args.selection)?;
+    let workspace = selection.workspace(&args.selection, true)?;
     let mut artifacts: BTreeMap<Stem, Digest> = BTreeMap::new();
     let mut unknown: BTreeMap<Stem, ()> = BTreeMap::new();
     let mut rows = Vec::new();

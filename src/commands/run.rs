@@ -85,7 +85,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
     let began = Instant::now();
     let began_ns = now_ns();
     let selection = Selection::read(&args.selection, context)?;
-    let plan = selection.plan(&args.selection, context)?;
+    let plan = selection.plan(&args.selection)?;
     let is_no_build = |card: &&PlannedCard| card.asked && card.work.kind != Kind::Build;
     if args.check_deterministic
         && let Some(card) = plan.cards.iter().find(is_no_build)
@@ -98,7 +98,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         .iter()
         .map(|name| selection.find(name))
         .collect::<Result<BTreeSet<Stem>, Error>>()?;
-    let workspace = Arc::new(selection.workspace(&args.selection, context, false)?);
+    let workspace = Arc::new(selection.workspace(&args.selection, false)?);
     let limits = selection.project.config.store.limits()?;
     let marks = !args.no_mark && selection.project.config.marks_on_run();
     let options = Options {
@@ -112,7 +112,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         memory: memory(),
         twice: args.check_deterministic,
         replay: args.replay,
-        given: run_ci::given(&plan, &selection, &args.selection, context, &workspace)?,
+        given: run_ci::given(&plan, &selection, &args.selection, &workspace)?,
         ..Options::default()
     };
     if workspace.store.is_writable() {

@@ -37,7 +37,6 @@ pub(crate) fn given(
     plan: &Plan,
     selection: &Selection,
     args: &SelectionArgs,
-    context: &Context,
     workspace: &Workspace,
 ) -> Result<BTreeMap<Stem, Digest>, Error> {
     let mut artifacts = BTreeMap::new();
@@ -51,7 +50,7 @@ pub(crate) fn given(
         ..args.clone()
     };
     // What is at fault there is not run here.
-    let Ok(whole) = selection.plan(&whole, context) else {
+    let Ok(whole) = selection.plan(&whole) else {
         return Ok(artifacts);
     };
     let mut unknown = BTreeMap::new();
@@ -106,7 +105,7 @@ pub(crate) fn leave(
     }
     let page = context.user.value("GITHUB_STEP_SUMMARY");
     if let Some(page) = page.filter(|page| !page.is_empty()) {
-        summary.by_hand = by_hand(summary, selection, context);
+        summary.by_hand = by_hand(summary, selection);
         let mut options = std::fs::OpenOptions::new();
         let opened = options.create(true).append(true).open(page);
         let text = markdown::summary(summary);
@@ -117,13 +116,13 @@ pub(crate) fn leave(
 }
 
 /// The open hand cards of the plan that no part of this run is about.
-fn by_hand(summary: &Summary, selection: &Selection, context: &Context) -> Vec<(Stem, String)> {
+fn by_hand(summary: &Summary, selection: &Selection) -> Vec<(Stem, String)> {
     let all = SelectionArgs {
         all: true,
         ..SelectionArgs::default()
     };
     // A fault elsewhere is told of by `check`.
-    let Ok(plan) = selection.plan(&all, context) else {
+    let Ok(plan) = selection.plan(&all) else {
         return Vec::new();
     };
     let told = |stem: &Stem| summary.rows.iter().any(|row| row.card == *stem);

@@ -62,7 +62,7 @@ pub fn show(args: ShowArgs, context: &Context) -> Result<Exit, Error> {
             context.screen(),
         )
     } else {
-        let freshness = Freshness::of(&stem, &selection, context)?;
+        let freshness = Freshness::of(&stem, &selection)?;
         let artifact = freshness.artifact(&stem)?;
         let view = View::new(&selection);
         match args.format {

@@ -39,7 +39,7 @@ pub fn why(args: WhyArgs, context: &Context) -> Result<Exit, Error> {
     let stem = selection.find(&args.card)?;
     let view = View::new(&selection);
     let state = view.state(&stem);
-    let freshness = Freshness::of(&stem, &selection, context)?;
+    let freshness = Freshness::of(&stem, &selection)?;
     let blocked = (state == State::Blocked).then(|| view.blocked(&stem));
     let answer = Reasons {
         schema_version: SCHEMA_VERSION,
