@@ -12,7 +12,7 @@ use crate::plan::PlannedCard;
 use crate::runner::definition::Kind;
 use crate::workspace::Workspace;
 
-use super::plan::{Foreseen, foresee};
+use super::foresight::{Foreseen, Foresight};
 use super::selection::{Selection, SelectionArgs};
 
 /// What `run` would do with a card, and the world it was found out in.
@@ -49,13 +49,9 @@ impl Freshness {
             Err(error) => return Err(error),
         };
         let workspace = selection.workspace(&args, true)?;
-        let mut artifacts = BTreeMap::new();
-        let mut unknown = BTreeMap::new();
+        let mut foresight = Foresight::of_run(&workspace);
         for card in &plan.cards {
-            let foreseen = foresee(card, &workspace, &mut artifacts, &unknown)?;
-            if foreseen.verb == "run" && card.work.kind == Kind::Build {
-                unknown.insert(card.stem.clone(), ());
-            }
+            let foreseen = foresight.look(card)?;
             if card.stem == *stem {
                 none.card = Some(card.clone());
                 none.foreseen = Some(foreseen);

@@ -13,6 +13,7 @@ pub mod complete;
 pub mod completions;
 pub mod doctor;
 pub mod explain;
+pub(crate) mod foresight;
 pub(crate) mod freshness;
 pub mod graph;
 pub(crate) mod help;

@@ -18,7 +18,7 @@ use crate::runner::work::runner_place;
 use crate::workspace::Workspace;
 
 use super::ci::top_of;
-use super::plan::foresee;
+use super::foresight::Foresight;
 use super::selection::{Selection, SelectionArgs};
 
 /// The CI system whose log this is, where it reads one.
@@ -39,11 +39,10 @@ pub(crate) fn given(
     args: &SelectionArgs,
     workspace: &Workspace,
 ) -> Result<BTreeMap<Stem, Digest>, Error> {
-    let mut artifacts = BTreeMap::new();
     let own = |stem: &Stem| plan.cards.iter().any(|card| card.stem == *stem);
     let used = plan.cards.iter().flat_map(|card| &card.uses);
     if !args.only || used.into_iter().all(|(_, stem)| own(stem)) {
-        return Ok(artifacts);
+        return Ok(BTreeMap::new());
     }
     let whole = SelectionArgs {
         only: false,
@@ -51,16 +50,13 @@ pub(crate) fn given(
     };
     // What is at fault there is not run here.
     let Ok(whole) = selection.plan(&whole) else {
-        return Ok(artifacts);
+        return Ok(BTreeMap::new());
     };
-    let mut unknown = BTreeMap::new();
+    let mut foresight = Foresight::of_jobs(workspace);
     for card in whole.cards.iter().filter(|card| !own(&card.stem)) {
-        let foreseen = foresee(card, workspace, &mut artifacts, &unknown)?;
-        if foreseen.verb != "fresh" && card.work.kind == Kind::Build {
-            unknown.insert(card.stem.clone(), ());
-        }
+        foresight.look(card)?;
     }
-    Ok(artifacts)
+    Ok(foresight.artifacts())
 }
 
 /// How each card ended, with where it stands in the repository.
