@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::event::{Event, Failure};
 use crate::fail_point;
 use crate::process::{Execution, Exit, Isolation, Outcome, capture};
-use crate::reapi::{ActionResult, ExecutedActionMetadata, OutputDirectory, Timestamp};
+use crate::reapi::{ActionResult, ExecutedActionMetadata, Timestamp};
 use crate::runner::definition::Retries;
 use crate::runner::units;
 use crate::store::{Provenance, StoreError, nar_hash};
@@ -444,18 +444,12 @@ fn result(artifact: &Digest, started: jiff::Timestamp) -> ActionResult {
         nanos: time.subsec_nanosecond(),
     };
     ActionResult {
-        output_directories: vec![OutputDirectory {
-            path: "out".into(),
-            tree_digest: None,
-            root_directory_digest: Some((*artifact).into()),
-        }],
-        exit_code: 0,
-        stdout_digest: None,
         execution_metadata: Some(ExecutedActionMetadata {
             worker: "mikado".into(),
             execution_start_timestamp: Some(stamp(started)),
             execution_completed_timestamp: Some(stamp(jiff::Timestamp::now())),
         }),
+        ..ActionResult::of(*artifact)
     }
 }
 
