@@ -23,6 +23,7 @@ pub mod list;
 pub mod lock;
 pub mod log;
 pub mod man;
+pub(crate) mod new_file;
 pub mod next;
 pub(crate) mod old_tree;
 pub mod plan;
