@@ -6,6 +6,7 @@ mod fresh;
 mod kinds;
 mod refusals;
 
+use crate::support::events::{cards_of, is_built};
 use crate::support::sandbox::Sandbox;
 
 /// A build that copies its one input, and writes how often it ran into nothing:
@@ -38,12 +39,8 @@ fn executed(sandbox: &Sandbox, arguments: &str) -> Vec<String> {
     let ran = sandbox
         .mikado(&format!("run --format json {arguments}"))
         .exits(0);
-    let mut cards: Vec<String> = ran
-        .json_lines()
-        .iter()
-        .filter(|event| event["event"] == "cardFinished" && event["how"] == "built")
-        .filter_map(|event| Some(event["card"].as_str()?.to_owned()))
-        .collect();
+    let events = ran.json_lines();
+    let mut cards: Vec<String> = cards_of(&events, is_built).map(str::to_owned).collect();
     cards.sort();
     cards
 }

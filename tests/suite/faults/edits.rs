@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use super::chain::{Chain, Entry, Tree, entries, write_entry, write_tree};
 use super::random::Random;
+use crate::support::events::is_built;
 
 const CARDS: usize = 6;
 const SEQUENCES: usize = 50;
@@ -128,7 +129,7 @@ fn one_sequence(seed: u64) -> Done {
         done.executed += ran
             .json_lines()
             .iter()
-            .filter(|event| event["how"] == "built")
+            .filter(|event| is_built(event))
             .count();
         if run < RUNS {
             for _ in 0..=random.below(3) {
