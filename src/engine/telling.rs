@@ -74,7 +74,7 @@ impl Engine {
             self.emit(Event::Noted {
                 message: format!(
                     "no mount namespaces here: `root: fixed` of `{}` is not had, and the results stay on this machine",
-                    card.work.runner.as_deref().unwrap_or(card.stem.as_str())
+                    card.work.runner_name(&card.stem)
                 ),
             });
         }
