@@ -504,21 +504,6 @@ impl Engine {
         })
     }
 
-    /// Says what is being stopped, since it may take its time.
-    fn tell_of_stopping<'a>(&self, exit: Exit, cards: impl Iterator<Item = &'a Arc<PlannedCard>>) {
-        let stems: Vec<&Stem> = cards.map(|card| &card.stem).collect();
-        if stems.is_empty() {
-            return;
-        }
-        let again = match exit {
-            Exit::Interrupted => "; Ctrl-C again kills at once",
-            _ => "",
-        };
-        self.emit(Event::Noted {
-            message: format!("stopping {}{again}", crate::words::list(&stems)),
-        });
-    }
-
     fn cancel(&self, immediately: bool) {
         self.cancelled.send_replace(true);
         // pip, npm and git, which tools and sources come through.

@@ -1,14 +1,17 @@
-//! What is told once: that a card is being executed, where its output goes, and
-//! what this machine can't do to confine builds.
+//! What is told once: that a card is being executed, where its output goes, what
+//! this machine can't do to confine builds, and what is being stopped.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::action::reason::Reason;
 use crate::card::Stem;
+use crate::error::Exit;
 use crate::event::Event;
 use crate::fail_point;
 use crate::plan::PlannedCard;
 use crate::runner::definition::{Isolation, Kind, Root};
+use crate::words;
 
 use super::Engine;
 
@@ -78,6 +81,25 @@ impl Engine {
                 ),
             });
         }
+    }
+
+    /// Says what is being stopped, since it may take its time.
+    pub(super) fn tell_of_stopping<'a>(
+        &self,
+        exit: Exit,
+        cards: impl Iterator<Item = &'a Arc<PlannedCard>>,
+    ) {
+        let stems: Vec<&Stem> = cards.map(|card| &card.stem).collect();
+        if stems.is_empty() {
+            return;
+        }
+        let again = match exit {
+            Exit::Interrupted => "; Ctrl-C again kills at once",
+            _ => "",
+        };
+        self.emit(Event::Noted {
+            message: format!("stopping {}{again}", words::list(&stems)),
+        });
     }
 
     pub(super) fn log_of(&self, stem: &Stem) -> PathBuf {
