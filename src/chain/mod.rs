@@ -42,6 +42,11 @@ pub enum State {
 }
 
 impl State {
+    /// Whether something is left to be done, and the card can be read.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, State::Ready | State::Blocked)
+    }
+
     /// Its word, as in JSON.
     pub fn word(self) -> &'static str {
         match self {
@@ -211,7 +216,7 @@ impl Chain {
 
     /// The open cards that no open card requires, sorted.
     pub fn goals(&self) -> Vec<Stem> {
-        let open = |stem: &Stem| matches!(self.state(stem), State::Ready | State::Blocked);
+        let open = |stem: &Stem| self.state(stem).is_open();
         self.nodes
             .keys()
             .filter(|stem| open(stem) && !self.dependents(stem).iter().any(open))

@@ -54,10 +54,7 @@ pub struct ListArgs {
 pub fn run(args: ListArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&SelectionArgs::default(), context)?;
     let view = View::new(&selection);
-    let chain = match &args.goal {
-        Some(name) => Some(selection.chain.closure(&[selection.find(name)?])),
-        None => None,
-    };
+    let chain = selection.within(args.goal.as_deref())?;
     let chosen: Vec<&Card> = selection
         .deck
         .cards()
@@ -101,7 +98,7 @@ impl ListArgs {
     }
 
     fn shows(&self, card: &Card, state: State) -> bool {
-        let is_open = matches!(state, State::Ready | State::Blocked);
+        let is_open = state.is_open();
         let any = self.ready || self.blocked || self.open || self.complete;
         let chosen = (self.ready && state == State::Ready)
             || (self.blocked && state == State::Blocked)

@@ -44,10 +44,7 @@ pub fn next(args: NextArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&SelectionArgs::default(), context)?;
     let view = View::new(&selection);
     let chain = &selection.chain;
-    let within = match &args.goal {
-        Some(name) => Some(chain.closure(&[selection.find(name)?])),
-        None => None,
-    };
+    let within = selection.within(args.goal.as_deref())?;
     let heights = heights(&selection);
     let is_human = |stem: &Stem| view.work_of(stem).is_some_and(|work| work.human);
     let mut leaves: Vec<&Stem> = selection
@@ -160,7 +157,7 @@ pub(crate) fn runner_for(stem: &Stem) -> String {
 /// For each open card the most cards that lie between it and a goal above it.
 fn heights(selection: &Selection) -> BTreeMap<Stem, usize> {
     let chain = &selection.chain;
-    let open = |stem: &Stem| matches!(chain.state(stem), State::Ready | State::Blocked);
+    let open = |stem: &Stem| chain.state(stem).is_open();
     let all = selection
         .deck
         .stems()

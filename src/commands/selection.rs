@@ -119,6 +119,12 @@ impl Selection {
         find::card(&self.deck, name).map_err(|e| Error::usage(e.to_string(), e.help()))
     }
 
+    /// The chain of this card alone, where one is named.
+    pub(crate) fn within(&self, goal: Option<&str>) -> Result<Option<BTreeSet<Stem>>, Error> {
+        let goal = goal.map(|name| self.find(name)).transpose()?;
+        Ok(goal.map(|goal| self.chain.closure(&[goal])))
+    }
+
     /// The card with exactly this stem or alias: what writes takes no guess.
     pub(crate) fn find_exactly(&self, name: &str) -> Result<Stem, Error> {
         let found = self.find(name)?;

@@ -192,7 +192,7 @@ fn asked(args: &VerifyArgs, selection: &Selection) -> Result<Vec<Stem>, Error> {
     }
     let named = args.cards.iter().map(|name| selection.find(name));
     let named: Vec<Stem> = named.collect::<Result<_, _>>()?;
-    let is_open = |stem: &&Stem| matches!(state(stem), State::Ready | State::Blocked);
+    let is_open = |stem: &&Stem| state(stem).is_open();
     match named.iter().find(is_open) {
         Some(open) => Err(Error::usage(
             format!("`{open}` is open: only what is complete is looked at"),
