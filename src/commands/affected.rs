@@ -89,8 +89,7 @@ pub fn run(args: &AffectedArgs, context: &Context) -> Result<Exit, Error> {
     let affected = affected(args, context)?;
     if args.format == Format::Json {
         let written = super::write_json(&mut io::stdout().lock(), &affected);
-        written.map_err(Error::disk("write to", "standard output"))?;
-        return Ok(Exit::Done);
+        return super::done(written);
     }
     for card in &affected.cards {
         super::say(&format!("{} ({})", card.stem, card.why.join(", ")))?;

@@ -100,8 +100,7 @@ pub fn run(args: &MatrixArgs, context: &Context) -> Result<Exit, Error> {
         return Ok(Exit::Done);
     }
     let written = super::write_json(&mut io::stdout().lock(), &matrix);
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    super::done(written)
 }
 
 fn matrix(args: &MatrixArgs, context: &Context) -> Result<Matrix, Error> {

@@ -13,7 +13,7 @@ use crate::graph::{Drawn, Graph, Way, dot, mermaid, svg, text};
 
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
-use super::write_json;
+use super::{done, write_json};
 
 /// Draw the chain
 ///
@@ -73,8 +73,7 @@ pub fn run(args: GraphArgs, context: &Context) -> Result<Exit, Error> {
         GraphFormat::Svg => write(svg::draw(&graph, args.direction)),
         GraphFormat::Json => write_json(out, &graph.answer()),
     };
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    done(written)
 }
 
 /// What of the project's chain is drawn.

@@ -16,7 +16,7 @@ use crate::words::count;
 
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
-use super::write_json;
+use super::{done, write_json};
 
 /// List the cards with their states
 ///
@@ -82,8 +82,7 @@ pub fn run(args: ListArgs, context: &Context) -> Result<Exit, Error> {
             said.and_then(|()| table(out, &view, &chosen, &findings, context.screen()))
         }
     };
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    done(written)
 }
 
 impl ListArgs {

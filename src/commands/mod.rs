@@ -48,7 +48,11 @@ fn say(line: &str) -> Result<crate::error::Exit, crate::error::Error> {
     let out = std::io::stdout();
     let columns = crate::cli::terminal_columns(std::io::stdout());
     let mut out = crate::report::folded::Folded::new(out.lock(), columns);
-    let written = writeln!(out, "{line}");
+    done(writeln!(out, "{line}"))
+}
+
+/// All is done, once the answer is written.
+fn done(written: std::io::Result<()>) -> Result<crate::error::Exit, crate::error::Error> {
     written.map_err(crate::error::Error::disk("write to", "standard output"))?;
     Ok(crate::error::Exit::Done)
 }

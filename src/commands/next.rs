@@ -16,7 +16,7 @@ use crate::words::{count, shell_word};
 
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
-use super::write_json;
+use super::{done, write_json};
 
 /// Choose one card to work on next
 ///
@@ -81,8 +81,7 @@ pub fn next(args: NextArgs, context: &Context) -> Result<Exit, Error> {
             write_json(out, &none)
         }
     };
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    done(written)
 }
 
 fn card(stem: &Stem, height: usize, view: &View<'_>, selection: &Selection) -> Option<NextCard> {

@@ -14,7 +14,7 @@ use crate::standing::Standing;
 
 use super::foresight::{Foreseen, Foresight};
 use super::selection::{Selection, SelectionArgs};
-use super::write_json;
+use super::{done, write_json};
 
 /// Show what `run` would do with each card, and why
 ///
@@ -50,8 +50,7 @@ pub fn run(args: PlanArgs, context: &Context) -> Result<Exit, Error> {
         Format::Text => text(out, &rows, context.screen()),
         Format::Json => as_json(out, &rows),
     };
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    done(written)
 }
 
 fn text(out: &mut dyn Write, rows: &[(&PlannedCard, Foreseen)], screen: Screen) -> io::Result<()> {
