@@ -492,7 +492,8 @@ fn main_work_tree(root: &Path) -> Option<PathBuf> {
     Some(main.join(root.strip_prefix(top).ok()?))
 }
 
-fn read_or_empty(path: &Path) -> Result<String, Error> {
+/// The text of a file; none where it is not there.
+pub(crate) fn read_or_empty(path: &Path) -> Result<String, Error> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),

@@ -142,7 +142,7 @@ impl Partial {
         args: &RunArgs,
         context: &Context,
     ) -> Option<(Selection, Plan, BTreeMap<Stem, Digest>)> {
-        if !args.selection.with.is_empty() || !args.yes.is_empty() {
+        if !args.selection.given.with.is_empty() || !args.yes.is_empty() {
             return None;
         }
         let member = |number: u32| self.members.get(usize::try_from(number).ok()?);

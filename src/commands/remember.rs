@@ -212,7 +212,7 @@ impl Ended<'_> {
             || args.junit.is_some()
             || selection.only
             || selection.refresh
-            || !selection.sources.is_empty();
+            || !selection.given.sources.is_empty();
         let in_ci =
             run_ci::log(self.context).is_some() || self.context.is_set("GITHUB_STEP_SUMMARY");
         !is_odd && !in_ci && args.format == Format::Text

@@ -92,7 +92,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         None => {
             let began_ns = now_ns();
             let selection = Selection::read(&args.selection, context)?;
-            let plan = selection.plan(&args.selection, context)?;
+            let plan = selection.plan(&args.selection)?;
             (None, began_ns, (selection, plan, BTreeMap::new()))
         }
     };
@@ -108,7 +108,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         .iter()
         .map(|name| selection.find(name))
         .collect::<Result<BTreeSet<Stem>, Error>>()?;
-    let workspace = Arc::new(selection.workspace(&args.selection, context, false)?);
+    let workspace = Arc::new(selection.workspace(&args.selection, false)?);
     let limits = selection.project.config.store.limits()?;
     let marks = !args.no_mark && selection.project.config.marks_on_run();
     let options = Options {
@@ -124,7 +124,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         replay: args.replay,
         given: match partial {
             Some(_) => known,
-            None => run_ci::given(&plan, &selection, &args.selection, context, &workspace)?,
+            None => run_ci::given(&plan, &selection, &args.selection, &workspace)?,
         },
         ..Options::default()
     };

@@ -1,7 +1,7 @@
 //! Collection: what goes, what stays, and what stays because others need it.
 
 use super::*;
-use crate::reapi::{Action, ActionResult, Directory, FileNode, OutputDirectory, encode};
+use crate::reapi::{Action, ActionResult, Directory, FileNode, encode};
 use crate::store::{CardRun, Local, Provenance};
 use std::path::PathBuf;
 
@@ -50,14 +50,7 @@ impl World {
             ..Action::default()
         };
         let action = store.put_blob(&encode(&action).1).unwrap();
-        let result = ActionResult {
-            output_directories: vec![OutputDirectory {
-                path: "out".to_owned(),
-                root_directory_digest: Some(artifact.into()),
-                ..OutputDirectory::default()
-            }],
-            ..ActionResult::default()
-        };
+        let result = ActionResult::of(artifact);
         store
             .record(&action, &result, &Provenance::default())
             .unwrap();
