@@ -279,6 +279,63 @@ fn a_step_reaches_no_port_by_any_protocol() {
 }
 
 #[test]
+fn a_step_reads_no_environment_of_processes_around_it() {
+    let told = format!("told-{}", std::process::id());
+    let read = "for one in /proc/[0-9]*; do tr '\\0' '\\n' 2> /dev/null < $one/environ; done > $OUT/all || true";
+    for mode in modes() {
+        let sandbox = mode.sandbox().env("SOME_TOKEN", &told);
+        let runner = format!("inputs: []\nsteps:\n  - |\n    {read}\n");
+        let sandbox = with_runner(sandbox, &runner);
+        sandbox.mikado("run a").exits(0);
+        let all = fs::read(artifact(&sandbox, "a").join("all")).expect("a file");
+        let is_read = String::from_utf8_lossy(&all).contains(&told);
+        let confines = mode.landlock > 0 || mode.mounts;
+        assert_eq!(is_read, !confines, "{mode:?}");
+    }
+}
+
+#[test]
+fn a_step_of_root_gives_files_away_and_changes_nothing_of_the_system() {
+    let is_root = rustix::process::geteuid().is_root();
+    let owner = if is_root {
+        4711
+    } else {
+        rustix::process::geteuid().as_raw()
+    };
+    let group = if is_root {
+        4711
+    } else {
+        rustix::process::getegid().as_raw()
+    };
+    for mode in confining() {
+        let script = format!(
+            "install -o {owner} -g {group} -m 600 /etc/hostname x; echo y > x; stat -c %u x > $OUT/x; \
+             grep -E 'Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/self/status > $OUT/caps; \
+             if mount -t tmpfs none $TMPDIR || chroot / true || mknod n c 1 3; then false; fi"
+        );
+        let runner = format!("inputs: []\nsteps:\n  - |\n    {script}\n");
+        let sandbox = with_runner(mode.sandbox(), &runner);
+        sandbox.mikado("run a").exits(0);
+        let tree = artifact(&sandbox, "a");
+        let text = fs::read_to_string(tree.join("x")).expect("a file");
+        assert_eq!(text, format!("{owner}\n"), "{mode:?}");
+        // CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID and NET_BIND_SERVICE, or some of them.
+        let kept = 0b100_1111_1011;
+        for line in fs::read_to_string(tree.join("caps"))
+            .expect("a file")
+            .lines()
+        {
+            let (name, set) = line.split_once(":\t").expect("a set");
+            let set = u64::from_str_radix(set, 16).expect("a number");
+            // Another user's bounding set may stay: nothing is gained from it.
+            if is_root || name != "CapBnd" {
+                assert_eq!(set & !kept, 0, "{mode:?}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
 fn network_true_opens_the_network_and_nothing_else() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
