@@ -248,6 +248,47 @@ fn what_is_only_to_be_read_below_tmp_is_not_written() {
     }
 }
 
+/// A folder of this user's that is neither hidden nor an action's, where there is one.
+fn seen_folder() -> Option<tempfile::TempDir> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let places = [Some(shared_place()), home, Some("/var/lib".into())];
+    let seen = |place: &PathBuf| {
+        let real = place.canonicalize().unwrap_or_default();
+        !["/tmp", "/var/tmp", "/run"]
+            .iter()
+            .any(|hidden| real.starts_with(hidden))
+    };
+    let mut places = places.into_iter().flatten().filter(seen);
+    places.find_map(|place| tempfile::tempdir_in(place).ok())
+}
+
+#[test]
+fn modes_and_times_of_files_outside_are_not_changed() {
+    let Some(folder) = seen_folder() else {
+        return;
+    };
+    let outside = folder.path().join("file");
+    for mode in modes() {
+        fs::write(&outside, "x").expect("a file");
+        fs::set_permissions(&outside, fs::Permissions::from_mode(0o600)).expect("a mode");
+        let name = outside.display();
+        let store = folder.path().join(format!("store-{}", mode.word));
+        let runner = format!(
+            "caches: [c]\ninputs: []\nsteps:\n  - 'chmod 644 {name} || true; touch -d 2001-01-01 {name} || true; touch $OUT/x $TMPDIR/x $HOME/x; chmod 600 $OUT/x; echo x > $CACHE/c/x; chmod 600 $CACHE/c/x; echo x > /dev/null'",
+        );
+        let sandbox = with_runner(mode.sandbox().store(&store), &runner);
+        sandbox.mikado("run a").exits(0);
+        let found = fs::metadata(&outside).expect("a file");
+        let age = found
+            .modified()
+            .expect("a time")
+            .elapsed()
+            .unwrap_or_default();
+        let is_kept = found.permissions().mode() & 0o777 == 0o600 && age.as_secs() < 86_400;
+        assert_eq!(is_kept, mode.mounts, "{mode:?}");
+    }
+}
+
 #[test]
 fn a_step_reaches_no_port_by_any_protocol() {
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
