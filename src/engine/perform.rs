@@ -385,7 +385,7 @@ impl Engine {
                 return Err(Obstacle::failed("out", message, ""));
             }
             if let Some(wanted) = &order.hash {
-                let found = nar_hash(&out)?;
+                let found = nar_hash(&out).map_err(|error| refusal(error, &out))?;
                 if found != *wanted {
                     let message = format!(
                         "{}: the output is not what its `hash` says\n  wanted: {wanted}\n  got:    {found}",
@@ -398,10 +398,7 @@ impl Engine {
             }
             match store.adopt(&out) {
                 Ok(tree) => Ok(tree.digest),
-                Err(error) if is_about_the_tree(&error) => {
-                    Err(Obstacle::failed("out", error.to_string(), error.help()))
-                }
-                Err(error) => Err(error.into()),
+                Err(error) => Err(refusal(error, &out)),
             }
         });
         adopted.await?
@@ -414,15 +411,20 @@ impl Order {
     }
 }
 
-/// Whether the steps are at fault, and not the store.
-fn is_about_the_tree(error: &StoreError) -> bool {
-    matches!(
-        error,
-        StoreError::NoFolder { .. }
-            | StoreError::OddEntry { .. }
-            | StoreError::OddName { .. }
-            | StoreError::Moved { .. }
-    )
+/// Why `out` is not taken: by the steps' fault, who know it as `$OUT`, or the store's.
+fn refusal(mut error: StoreError, out: &Path) -> Obstacle {
+    let (StoreError::NoFolder { path, .. }
+    | StoreError::OddEntry { path, .. }
+    | StoreError::OddName { path, .. }
+    | StoreError::Moved { path }) = &mut error
+    else {
+        return error.into();
+    };
+    if let Ok(below) = path.strip_prefix(out) {
+        // By components: `out` itself gets no slash.
+        *path = Path::new("$OUT").join(below).components().collect();
+    }
+    Obstacle::failed("out", error.to_string(), error.help())
 }
 
 /// A folder that is deleted when it is no longer needed.

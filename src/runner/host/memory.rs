@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::fail_point;
 use crate::runner::client::UserEnvironment;
 
 /// What a program answered.
@@ -141,7 +142,9 @@ impl Memory {
         let folder = file.parent().unwrap_or(file).join("tmp");
         fs::create_dir_all(&folder)?;
         let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+        fail_point::reach("tools.write")?;
         serde_json::to_writer(&mut temporary, self)?;
+        fail_point::reach("tools.replace")?;
         temporary.persist(file)?;
         Ok(())
     }
