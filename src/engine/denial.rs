@@ -91,9 +91,6 @@ const NO_NETWORK: [&str; 9] = [
     "failed to lookup address",
 ];
 
-/// The machine's folders of temporary files.
-const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
-
 /// What they call it when a connection is denied.
 const CONNECTING: [&str; 6] = [
     "connect",
@@ -287,13 +284,12 @@ impl Reach<'_> {
             };
             return format!("`{shown}` is in your home folder, which steps do not see: {way}");
         }
-        if TEMPORARY.iter().any(|folder| path == Path::new(folder)) {
-            return format!("`{shown}` is the machine's, which steps do not see: use `$TMPDIR`");
+        if path == Path::new("/") {
+            return "`/` is not listed by steps: name the folder in it that is meant, or write `isolation: none` into the runner".to_owned();
         }
-        // It is not to be had as a whole.
-        if self.repository.starts_with(path) {
+        if TEMPORARY.map(Path::new).contains(&path) {
             return format!(
-                "`{shown}` is a folder above the repository, which steps do not list: make what is needed of it an input, or write `isolation: none` into the runner"
+                "`{shown}` is the machine's, which steps do not see: use `$TMPDIR`, a folder of the action"
             );
         }
         if is_temporary(path) {
@@ -328,6 +324,8 @@ impl Reach<'_> {
         spaces.is_some_and(|spaces| is_below(path, spaces.hidden.iter()))
     }
 }
+
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 
 /// That there is no network; `whom` says what was to be reached.
 fn no_network(whom: &str) -> String {
@@ -368,10 +366,12 @@ fn ends_word(c: char) -> bool {
         )
 }
 
-/// The absolute paths in a line.
+/// The absolute paths in a line; `/`, which may stand there for something else, comes last.
 fn paths(line: &str) -> impl Iterator<Item = PathBuf> {
-    line.split(ends_word)
-        .filter(|word| word.starts_with('/'))
+    let words = || line.split(ends_word);
+    words()
+        .filter(|word| word.len() > 1 && word.starts_with('/'))
+        .chain(words().filter(|word| *word == "/"))
         // By components, so that the `///` of an address is one.
         .map(|word| Path::new(word.trim_end_matches('.')).components().collect())
 }
@@ -514,6 +514,23 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_the_machine_that_is_listed_is_no_input() {
+        let world = World::new();
+        for (folder, words) in [
+            ("/", "`/` is not listed by steps"),
+            (
+                "/tmp",
+                "`/tmp` is the machine's, which steps do not see: use `$TMPDIR`",
+            ),
+            ("/var/tmp", "`/var/tmp` is the machine's"),
+        ] {
+            let line = format!("ls: cannot open directory '{folder}': Permission denied");
+            world.says(&line, words);
+        }
+        world.says("cat: / or @/srv/data: Permission denied", "srv/data`");
+    }
+
+    #[test]
     fn a_path_of_the_repository_may_be_relative() {
         let mut world = World::new();
         for line in [
@@ -537,23 +554,6 @@ mod tests {
         }
         world.part = Part::Check(None, 1);
         world.says("cat: docs/a.md: No such file", "not seen by a check");
-    }
-
-    #[test]
-    fn folders_that_are_too_large_for_an_input_have_words_of_their_own() {
-        let world = World::new();
-        world.says(
-            "ls: cannot open directory '/': Permission denied",
-            "`/` is a folder above the repository, which steps do not list",
-        );
-        world.says(
-            "ls: cannot open directory '@': Permission denied",
-            "is a folder above the repository",
-        );
-        world.says(
-            "ls: cannot open directory '/var/tmp': Permission denied",
-            "`/var/tmp` is the machine's, which steps do not see: use `$TMPDIR`",
-        );
     }
 
     #[test]

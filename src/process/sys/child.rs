@@ -15,8 +15,6 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::fs::Mode;
 use rustix::process::Pid;
-#[cfg(target_os = "linux")]
-use rustix::thread::CapabilitySet;
 
 use super::namespaces::Namespaces;
 use super::{IGNORED, errno, set_disposition, set_signal_mask};
@@ -50,7 +48,7 @@ pub(in crate::process) struct Plan<'a> {
     pub(in crate::process) cwd: &'a CStr,
     /// Standard output and error. Standard input is the parent's.
     pub(in crate::process) output: BorrowedFd<'a>,
-    /// The Landlock rules. With them or namespaces, privileges that reach beyond files are taken away as well.
+    /// The Landlock rules.
     #[cfg_attr(
         not(target_os = "linux"),
         expect(dead_code, reason = "there is no isolation")
@@ -62,6 +60,12 @@ pub(in crate::process) struct Plan<'a> {
         expect(dead_code, reason = "there is no isolation")
     )]
     pub(in crate::process) namespaces: Option<&'a Namespaces>,
+    /// Whether it gives up what `privileges` says.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "there is no isolation")
+    )]
+    pub(in crate::process) confined: bool,
 }
 
 /// The plan as the child reads it, with the place for what failed.
@@ -220,37 +224,17 @@ fn prepare(task: &Task<'_>) -> Result<(), (Stage, rustix::io::Errno)> {
         set_disposition(signal, libc::SIG_DFL);
     }
     #[cfg(target_os = "linux")]
-    if plan.ruleset.is_some() || plan.namespaces.is_some() {
+    if plan.confined {
         restrict(plan.ruleset).map_err(|error| (Stage::Isolate, error))?;
     }
     set_signal_mask(false);
     Ok(())
 }
 
-/// What root may still do: give files to others, use those of others, become others and end what it started as them,
-/// and listen on a low port. Whatever reaches beyond files (other processes, devices, the network's setting up,
-/// mounts, the clock, the kernel) is taken away, so that a step of root is confined as one of another user is.
-#[cfg(target_os = "linux")]
-const KEPT: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::NET_BIND_SERVICE);
-
-/// Takes privileges away from this thread for good, and puts it under Landlock's rules.
+/// Takes this thread's privileges, and puts it under Landlock's rules.
 #[cfg(target_os = "linux")]
 fn restrict(ruleset: Option<BorrowedFd<'_>>) -> Result<(), rustix::io::Errno> {
-    // What is executed gains nothing over what is permitted now (capabilities(7)), so the bounding set may stay.
-    rustix::thread::set_no_new_privs(true)?;
-    let mut sets = rustix::thread::capabilities(None)?;
-    sets.permitted &= KEPT;
-    sets.effective &= KEPT;
-    // With it the ambient set goes as well.
-    sets.inheritable = CapabilitySet::empty();
-    rustix::thread::set_capabilities(None, sets)?;
+    super::privileges::give_up()?;
     let Some(ruleset) = ruleset else {
         return Ok(());
     };
@@ -271,7 +255,7 @@ fn restrict(ruleset: Option<BorrowedFd<'_>>) -> Result<(), rustix::io::Errno> {
 /// Confines this process, which must have one thread, as a child is confined.
 ///
 /// # Errors
-/// The kernel refuses the namespaces or the rules.
+/// The kernel refuses the namespaces, the rules, or to take privileges away.
 pub(in crate::process) fn confine(
     ruleset: Option<BorrowedFd<'_>>,
     namespaces: Option<&Namespaces>,
@@ -281,9 +265,7 @@ pub(in crate::process) fn confine(
         if let Some(namespaces) = namespaces {
             super::namespaces::enter(namespaces, &namespaces.places())?;
         }
-        if ruleset.is_some() || namespaces.is_some() {
-            restrict(ruleset)?;
-        }
+        restrict(ruleset)?;
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (ruleset, namespaces);

@@ -34,7 +34,7 @@ pub(in crate::process) struct Namespaces {
     network: bool,
     /// What is joined instead of making these two.
     base: Option<Rc<Base>>,
-    /// What is taken hold of first, before something is hidden and all that is mounted becomes read-only.
+    /// What is taken hold of first, before something is hidden.
     views: Vec<View>,
     /// What is done then, in this order.
     acts: Vec<Act>,
@@ -78,6 +78,8 @@ pub(in crate::process) enum Act {
     Show(usize, CString),
     /// Nothing can be changed any more in what covers this.
     Seal(CString),
+    /// Nothing can be changed any more in all that there is now.
+    SealAll,
 }
 
 impl Namespaces {
@@ -175,8 +177,6 @@ mod linux {
         for (view, place) in namespaces.views.iter().zip(places) {
             place.store(take(view)?, Ordering::Relaxed);
         }
-        // Landlock has no right for modes, owners and times. What may be changed was taken hold of before, as it was.
-        seal(libc::AT_FDCWD, c"/", RECURSIVE)?;
         for act in &namespaces.acts {
             perform(act, places)?;
         }
@@ -275,6 +275,7 @@ mod linux {
                 })
             }
             Act::Seal(place) => seal(libc::AT_FDCWD, place, 0),
+            Act::SealAll => seal(libc::AT_FDCWD, c"/", RECURSIVE),
         }
     }
 
@@ -358,7 +359,7 @@ pub(in crate::process) fn try_namespaces() -> [bool; 3] {
         let world = |network| {
             let cover = Act::Cover(c"/tmp".to_owned());
             let seal = Act::Seal(c"/tmp".to_owned());
-            Namespaces::new(network, Vec::new(), vec![cover, seal])
+            Namespaces::new(network, Vec::new(), vec![Act::SealAll, cover, seal])
         };
         [
             // SAFETY: as in `enter`.

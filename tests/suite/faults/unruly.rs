@@ -145,11 +145,11 @@ fn what_an_artifact_cannot_hold_is_refused_by_name() {
         ("rm -r \"$OUT\"; echo x > \"$OUT\"", "`$OUT`"),
         (
             "mkdir \"$OUT/deep\"; mkfifo \"$OUT/deep/pipe\"",
-            "`$OUT/deep/pipe` is a named pipe",
+            ": `$OUT/deep/pipe` is a named pipe",
         ),
         (
             "python3 -c 'import socket,os; socket.socket(socket.AF_UNIX).bind(os.environ[\"OUT\"]+\"/s\")'",
-            "`$OUT/s` is a socket",
+            ": `$OUT/s` is a socket",
         ),
         (
             "touch \"$OUT\"/$'caf\\xe9'",
@@ -157,7 +157,7 @@ fn what_an_artifact_cannot_hold_is_refused_by_name() {
         ),
         (
             "ln -s $'caf\\xe9' \"$OUT/link\"",
-            "`$OUT/link` is not UTF-8",
+            "the text of the link `$OUT/link` is not UTF-8",
         ),
     ];
     for (script, words) in cases {
