@@ -770,3 +770,23 @@ fn the_store_may_be_elsewhere_for_one_run_and_at_home_for_the_next() {
     assert_eq!(executed(&sandbox, &run), Vec::<String>::new());
     assert_eq!(executed(&sandbox, "both"), Vec::<String>::new());
 }
+
+#[test]
+fn a_card_that_requires_a_stem_of_several_files_is_not_run() {
+    let sandbox = Sandbox::new()
+        .card("twice", "status: complete")
+        .file("cards/old/twice.md", "---\nstatus: active\n---\n")
+        .card_with(
+            "top",
+            "status: active\nrequires: [twice]",
+            "```sh run\ntouch ran\n```\n",
+        );
+    for words in ["run top", "run --all", "run", "plan top"] {
+        sandbox
+            .mikado(words)
+            .exits(3)
+            .says("2 files have the stem `twice`: `cards/old/twice.md` and `cards/twice.md`");
+    }
+    assert!(!sandbox.path("ran").exists());
+    assert!(sandbox.read("cards/top.md").contains("status: active"));
+}
