@@ -301,6 +301,9 @@ impl Verified {
             let colon = if card.message.is_empty() { "" } else { ": " };
             lines.push(format!("{word:>9} {}{colon}{}", card.stem, card.message));
             lines.extend(card.tail.iter().map(|line| format!("          | {line}")));
+            if let (Verdict::Broken, Some(log)) = (card.verdict, &card.log) {
+                lines.push(format!("            log: {}", log.display()));
+            }
         }
         let mut parts = vec![
             format!("{} looked at", count(self.cards.len(), "card")),

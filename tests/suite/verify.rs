@@ -77,6 +77,7 @@ fn mirror_file_and_port_that_were_true_once_are_all_found() {
         .says("   broken mirror: no longer true: `the mirror is whole` exited with 1\n          | diff -r")
         .says("   broken server: no longer true: `server` exited with 1\n")
         .says("   broken site: no longer true: `site` exited with 1\n")
+        .says("            log: .mikado/logs/verify/server.log\n")
         .says("3 cards looked at, 3 no longer true, 1 without a check\n")
         .says("mikado reopen CARD");
     let ran = sandbox.mikado("verify --all --format json --junit after.xml");
