@@ -320,7 +320,10 @@ impl Chain {
                     unknown.push(requirement.text.clone());
                     if let Some(finding) = self.findings.last() {
                         let because = match finding.code {
-                            "unknown-prerequisite" => finding.message.clone(),
+                            "unknown-prerequisite" => format!(
+                                "`{}`, which names no card (`{}` requires it)",
+                                requirement.text, card.stem
+                            ),
                             _ => format!("`{}`: {}; {}", card.stem, finding.message, finding.help),
                         };
                         let all = self.unknown_because.entry(card.stem.clone());

@@ -68,7 +68,11 @@ pub fn run(args: GraphArgs, context: &Context) -> Result<Exit, Error> {
     let out = &mut context.out(format);
     let mut write = |drawing: String| out.write_all(drawing.as_bytes());
     let written = match args.format {
-        GraphFormat::Text => write(text::draw(&graph, context.screen())),
+        GraphFormat::Text => match text::draw(&graph, context.screen()) {
+            empty if empty.is_empty() && args.open => write("nothing is open\n".to_owned()),
+            empty if empty.is_empty() => write("there are no cards\n".to_owned()),
+            drawing => write(drawing),
+        },
         GraphFormat::Mermaid => write(mermaid::draw(&graph, args.direction)),
         GraphFormat::Dot => write(dot::draw(&graph, args.direction)),
         GraphFormat::Svg => write(svg::draw(&graph, args.direction)),
@@ -87,7 +91,8 @@ fn graph(args: &GraphArgs, selection: &Selection) -> Result<Graph, Error> {
         None => None,
     };
     let is_drawn = |stem: &&Stem| {
-        let is_open = matches!(chain.state(stem), State::Ready | State::Blocked);
+        // What can't be read is not done, and holds others up.
+        let is_open = chain.state(stem) != State::Complete;
         let files = selection.deck.files(stem.as_str());
         // A page is drawn only where a card requires it.
         let is_card = files.iter().any(|card| !card.page) || !chain.dependents(stem).is_empty();
