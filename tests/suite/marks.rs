@@ -166,3 +166,20 @@ fn a_status_keeps_its_quotes() {
         assert_eq!(sandbox.read("cards/a.md"), before);
     }
 }
+
+#[test]
+fn a_card_that_was_marked_by_hand_and_opened_again_is_not_called_marked() {
+    let sandbox = plan();
+    sandbox
+        .mikado("complete wall --force --reason it-stands")
+        .exits(0);
+    sandbox
+        .mikado("why wall")
+        .exits(0)
+        .says("it was marked by hand: it-stands");
+    sandbox.mikado("reopen wall").exits(0);
+    sandbox
+        .mikado("why wall")
+        .exits(0)
+        .says_nothing_of("marked by hand");
+}
