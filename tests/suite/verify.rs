@@ -96,6 +96,9 @@ fn mirror_file_and_port_that_were_true_once_are_all_found() {
         .chain(["3 3 0".to_owned()])
         .collect();
     assert_eq!(cases(&sandbox, "after.xml"), told);
+    let printed = sandbox.mikado("verify --all --format junit").exits(1);
+    sandbox.write("printed.xml", &printed.stdout());
+    assert_eq!(cases(&sandbox, "printed.xml"), told);
     assert_eq!(cards(&sandbox), before);
     // Nothing of it is remembered as a run.
     let list = sandbox.mikado("list --all --format json").exits(0).json();
