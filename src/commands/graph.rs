@@ -14,7 +14,7 @@ use crate::graph::{Drawn, Graph, Way, dot, mermaid, svg, text};
 
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
-use super::write_json;
+use super::{done, write_json};
 
 /// Draw the chain
 ///
@@ -78,18 +78,14 @@ pub fn run(args: GraphArgs, context: &Context) -> Result<Exit, Error> {
         GraphFormat::Svg => write(svg::draw(&graph, args.direction)),
         GraphFormat::Json => write_json(out, &graph.answer()),
     };
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    done(written)
 }
 
 /// What of the project's chain is drawn.
 fn graph(args: &GraphArgs, selection: &Selection) -> Result<Graph, Error> {
     let chain = &selection.chain;
     let view = View::new(selection);
-    let within = match &args.goal {
-        Some(name) => Some(chain.closure(&[selection.find(name)?])),
-        None => None,
-    };
+    let within = selection.within(args.goal.as_deref())?;
     let is_drawn = |stem: &&Stem| {
         // What can't be read is not done, and holds others up.
         let is_open = chain.state(stem) != State::Complete;
