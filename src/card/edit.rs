@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(complete_text(&expected), None);
         assert_eq!(
             complete_text("---\nstatus: \"active\"\n---\n").as_deref(),
-            Some("---\nstatus: complete\n---\n")
+            Some("---\nstatus: \"complete\"\n---\n")
         );
     }
 
