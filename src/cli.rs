@@ -10,7 +10,9 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::columns::Screen;
 use crate::commands::again::{self, Partial};
-use crate::commands::{self, check::CheckFormat, ci::CiCommand, graph::GraphFormat};
+use crate::commands::{
+    self, check::CheckFormat, ci::CiCommand, graph::GraphFormat, verify::VerifyFormat,
+};
 use crate::diagnostic::{Look, Paint, Severity, severity_style};
 use crate::error::{Error, Exit};
 use crate::report::folded::Folded;
@@ -319,7 +321,10 @@ impl Command {
                 GraphFormat::Json => Format::Json,
                 _ => Format::Text,
             },
-            Command::Verify(args) => args.format,
+            Command::Verify(args) => match args.format {
+                VerifyFormat::Json => Format::Json,
+                VerifyFormat::Text | VerifyFormat::Junit => Format::Text,
+            },
             Command::Complete(_)
             | Command::Reopen(_)
             | Command::New(_)

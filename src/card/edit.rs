@@ -154,6 +154,10 @@ fn with_status(card: &Card, value: &str) -> Vec<Vec<u8>> {
     // A text that is not in the file as such has its key as its place, and an
     // alias that of its anchor.
     if status.span != key && area.start <= scalar.start && scalar.end <= area.end {
+        // Quotes stay, so that a card that is opened again is what it was.
+        if scalar != status.span && !status.text.is_empty() {
+            ways.push(replaced(bytes, &status.span, value.as_bytes()));
+        }
         ways.push(replaced(bytes, &scalar, value.as_bytes()));
     }
     if status.text.is_empty() {
@@ -337,7 +341,7 @@ mod tests {
         assert_eq!(complete_text(&expected), None);
         assert_eq!(
             complete_text("---\nstatus: \"active\"\n---\n").as_deref(),
-            Some("---\nstatus: complete\n---\n")
+            Some("---\nstatus: \"complete\"\n---\n")
         );
     }
 

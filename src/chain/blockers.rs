@@ -30,11 +30,11 @@ impl Chain {
         for below in self.stems_below(stem, faults) {
             if self.state(&below) == State::Unreadable {
                 lines.push(format!(
-                    "`{below}` can't be read, or several files have this stem"
+                    "`{below}`, which can't be read or is the stem of several files"
                 ));
             }
             if self.requires(&below).contains(&below) {
-                lines.push(format!("`{below}` requires itself"));
+                lines.push(format!("`{below}`, which requires itself"));
             }
             lines.extend(
                 self.unknown_because

@@ -19,9 +19,11 @@ impl Chain {
             if files.len() < 2 || !matters {
                 continue;
             }
+            let paths = files.iter().map(|card| card.path().display().to_string());
             let message = format!(
-                "{} have the stem `{stem}`",
-                words::count(files.len(), "file")
+                "{} have the stem `{stem}`: {}",
+                words::count(files.len(), "file"),
+                words::list(paths.collect::<Vec<_>>().as_slice())
             );
             let mut finding = Diagnostic::error("duplicate-stem", message)
                 .help("rename all but one: a card's file name is its identity");

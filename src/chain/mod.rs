@@ -325,7 +325,10 @@ impl Chain {
                     unknown.push(requirement.text.clone());
                     if let Some(finding) = self.findings.last() {
                         let because = match finding.code {
-                            "unknown-prerequisite" => finding.message.clone(),
+                            "unknown-prerequisite" => format!(
+                                "`{}`, which names no card (`{}` requires it)",
+                                requirement.text, card.stem
+                            ),
                             _ => format!("`{}`: {}; {}", card.stem, finding.message, finding.help),
                         };
                         let all = self.unknown_because.entry(card.stem.clone());
@@ -402,16 +405,18 @@ impl Chain {
                         _ => usize::MAX,
                     });
                     self.guesses = self.guesses.saturating_sub(1);
+                    let text = entry.text.replace(|c: char| c.is_control(), " ");
+                    let parts = entry.text.split([',', '\n']).map(str::trim);
+                    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+                    let is_card = |part: &&str| matches!(deck.named(part), Named::One(_));
                     let help = match words::nearest(&entry.text, stems) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => {
-                            format!("write the card `{}.md`, or take the entry away", entry.text)
+                        _ if parts.len() > 1 && parts.iter().all(is_card) => {
+                            format!("write a list of stems: `requires: [{}]`", parts.join(", "))
                         }
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => format!("write the card `{text}.md`, or take the entry away"),
                     };
-                    let message = format!(
-                        "`{}` requires `{}`, which names no card",
-                        card.stem, entry.text
-                    );
+                    let message = format!("`{}` requires `{text}`, which names no card", card.stem);
                     Diagnostic::error("unknown-prerequisite", message)
                         .at(place("no card has this stem"))
                         .help(help)

@@ -149,7 +149,10 @@ fn may_be_complete(
     let chain = &selection.chain;
     if chain.state(stem) == State::Blocked {
         let blocking = chain.blocked_by(stem);
-        let open = blocking.iter().filter(|other| !together.contains(other));
+        // What requires itself is never done.
+        let open = blocking
+            .iter()
+            .filter(|other| *other == stem || !together.contains(other));
         let mut lacks: Vec<String> = open.map(Stem::to_string).collect();
         lacks.extend(chain.unknown(stem).iter().cloned());
         if !lacks.is_empty() {

@@ -22,6 +22,7 @@ use crate::runner::client::UserEnvironment;
 use crate::runner::sources::{SOURCES, Sources};
 use crate::runner::work::Runners;
 
+use super::explain::CODES;
 use super::selection::{Selection, SelectionArgs};
 
 /// The variable that says that a shell asks.
@@ -99,6 +100,10 @@ fn of_argument(argument: Arg, command: &str) -> Arg {
         .and_then(|names| names.first())
         .map_or_else(|| argument.get_id().to_string(), ToString::to_string);
     match (value.as_str(), argument.get_id().as_str()) {
+        ("CODE", _) => argument.add(ArgValueCandidates::new(codes)),
+        ("PREREQUISITE", _) if command == "unrequire" => {
+            argument.add(ArgValueCandidates::new(required))
+        }
         ("CARD" | "PARENT" | "PREREQUISITE", _) => {
             let shown: fn(&Card) -> bool = match command {
                 "complete" => |card| card.plan == PlanState::Open,
@@ -122,9 +127,34 @@ fn stems(shown: fn(&Card) -> bool) -> Vec<CompletionCandidate> {
         return Vec::new();
     };
     let cards = selection.deck.cards().iter().filter(|card| shown(card));
-    cards
-        .map(|card| CompletionCandidate::new(word(&card.stem)).help(Some(card.title().into())))
+    cards.map(candidate).collect()
+}
+
+/// The codes of findings, with what they mean.
+fn codes() -> Vec<CompletionCandidate> {
+    let codes = CODES.iter();
+    codes
+        .map(|(code, what, ..)| CompletionCandidate::new(*code).help(Some((*what).into())))
         .collect()
+}
+
+/// What the card that was typed before requires; every card, where none was.
+fn required() -> Vec<CompletionCandidate> {
+    let Some((selection, _)) = selection() else {
+        return Vec::new();
+    };
+    let typed = std::env::args().skip_while(|word| word != "unrequire");
+    let Some(stem) = typed.skip(1).find_map(|word| selection.find(&word).ok()) else {
+        return stems(|_| true);
+    };
+    let required = selection.chain.requires(&stem).iter();
+    let required = required.filter_map(|stem| selection.deck.card(stem));
+    required.map(candidate).collect()
+}
+
+/// A card as it is offered.
+fn candidate(card: &Card) -> CompletionCandidate {
+    CompletionCandidate::new(word(&card.stem)).help(Some(card.title().into()))
 }
 
 /// A stem as it is to be inserted: bash inserts what it is given, so what it

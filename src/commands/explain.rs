@@ -17,7 +17,7 @@ pub struct ExplainArgs {
 }
 
 /// For each code what it means, an example, and the mend.
-pub(crate) const CODES: [(&str, &str, &str, &str); 42] = [
+pub(crate) const CODES: [(&str, &str, &str, &str); 43] = [
     (
         "ambiguous-prerequisite",
         "An entry of `requires` is an alias that several cards have, so it names none of them.",
@@ -227,6 +227,12 @@ pub(crate) const CODES: [(&str, &str, &str, &str); 42] = [
         "An entry of `requires` names no card. The card is blocked until it does.",
         "requires: [servre]",
         "Mend the name, write the card (`mikado new STEM`), or take the entry away.",
+    ),
+    (
+        "unknown-role",
+        "A runner reads the artifact of a role that the card does not fill.",
+        "inputs: [{ requires: clinet }]   # and in the card: uses: { client: api }",
+        "Mend the name, or say in the card's `uses` which card fills the role.",
     ),
     (
         "unknown-runner",

@@ -6,6 +6,7 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 
 use crate::card::Stem;
+use crate::chain::State;
 use crate::cli::{Context, Format};
 use crate::columns::one_line;
 use crate::error::{Error, Exit};
@@ -67,7 +68,11 @@ pub fn run(args: GraphArgs, context: &Context) -> Result<Exit, Error> {
     let out = &mut context.out(format);
     let mut write = |drawing: String| out.write_all(drawing.as_bytes());
     let written = match args.format {
-        GraphFormat::Text => write(text::draw(&graph, context.screen())),
+        GraphFormat::Text => match text::draw(&graph, context.screen()) {
+            empty if empty.is_empty() && args.open => write("nothing is open\n".to_owned()),
+            empty if empty.is_empty() => write("there are no cards\n".to_owned()),
+            drawing => write(drawing),
+        },
         GraphFormat::Mermaid => write(mermaid::draw(&graph, args.direction)),
         GraphFormat::Dot => write(dot::draw(&graph, args.direction)),
         GraphFormat::Svg => write(svg::draw(&graph, args.direction)),
@@ -82,7 +87,8 @@ fn graph(args: &GraphArgs, selection: &Selection) -> Result<Graph, Error> {
     let view = View::new(selection);
     let within = selection.within(args.goal.as_deref())?;
     let is_drawn = |stem: &&Stem| {
-        let is_open = chain.state(stem).is_open();
+        // What can't be read is not done, and holds others up.
+        let is_open = chain.state(stem) != State::Complete;
         let files = selection.deck.files(stem.as_str());
         // A page is drawn only where a card requires it.
         let is_card = files.iter().any(|card| !card.page) || !chain.dependents(stem).is_empty();

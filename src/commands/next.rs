@@ -62,6 +62,11 @@ pub fn next(args: NextArgs, context: &Context) -> Result<Exit, Error> {
     let chosen = leaves
         .first()
         .and_then(|stem| card(stem, height(stem), &view, &selection));
+    let is_any_open = selection
+        .deck
+        .stems()
+        .filter(|stem| within.as_ref().is_none_or(|within| within.contains(*stem)))
+        .any(|stem| chain.state(stem) != State::Complete);
     let out = &mut context.out(args.format);
     let written = match (chosen, args.format) {
         (Some(card), Format::Text) => {
@@ -69,6 +74,7 @@ pub fn next(args: NextArgs, context: &Context) -> Result<Exit, Error> {
             text(out, &card, can_be_run)
         }
         (Some(card), Format::Json) => write_json(out, &Next::Card(Box::new(card))),
+        (None, Format::Text) if !is_any_open => writeln!(out, "nothing is open"),
         (None, Format::Text) => writeln!(
             out,
             "no card can be worked on now; `mikado blocked` says why"

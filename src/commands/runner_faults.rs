@@ -87,7 +87,15 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
             continue;
         };
         let is_build = |stem: &Stem| view.kind_of(stem).is_none_or(|kind| kind == Kind::Build);
-        findings.extend(uses_of(card, &selection.chain, is_build).err());
+        let roles = match uses_of(card, &selection.chain, is_build) {
+            // An entry that names no card was told of, and is no role.
+            Ok(_) if !selection.chain.unknown(&card.stem).is_empty() => None,
+            Ok(uses) => Some(uses.into_iter().map(|(role, _)| role).collect()),
+            Err(finding) => {
+                findings.push(finding);
+                None
+            }
+        };
         let mut found = Vec::new();
         match work::parameters(card, work, &overrides) {
             Ok(parameters) => {
@@ -96,6 +104,7 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
                     definition: &work.definition,
                     parameters: &parameters,
                     written: Written::read(&project.root, &runners, card, work),
+                    roles: roles.filter(|_| work.kind == Kind::Build),
                 };
                 checker.shapes(&mut found);
                 checker.one_name(&mut found);

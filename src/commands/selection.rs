@@ -368,10 +368,11 @@ impl Selection {
 
     /// Whether a finding speaks of one of these cards.
     fn concerns(&self, finding: &Diagnostic, stems: &BTreeSet<Stem>) -> bool {
+        // A stem of several files is no card, and all of them are spoken of.
         finding.places.iter().any(|place| {
             stems
                 .iter()
-                .filter_map(|stem| self.deck.card(stem))
+                .flat_map(|stem| self.deck.files(stem.as_str()))
                 .any(|card| card.path() == place.path)
         })
     }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::answer::{ArtifactObject, LastRun, SCHEMA_VERSION, Shown};
 use crate::card::{Card, Stem};
+use crate::chain::State;
 use crate::cli::{Context, Format};
 use crate::columns::{Screen, columns};
 use crate::error::{Error, Exit};
@@ -131,9 +132,14 @@ fn head(
     screen: Screen,
 ) -> String {
     let (chain, stem) = (&selection.chain, &card.stem);
-    let kind = view.kind_of(stem).map_or("faulty", Kind::word);
+    let unread = view.state(stem) == State::Unreadable;
+    let kind = match view.kind_of(stem) {
+        Some(kind) => format!(", {}", kind.word()),
+        None if unread => String::new(),
+        None => ", faulty".to_owned(),
+    };
     let word = screen.paint.with(view.style(stem), view.state(stem).word());
-    let mut text = format!("{stem}: {word}, {kind}\n");
+    let mut text = format!("{stem}: {word}{kind}\n");
     let mut line = |name: &str, value: String| {
         if !value.is_empty() {
             let value = screen.wrapped(&value, 16, 16);
@@ -160,7 +166,10 @@ fn head(
     if let Some(artifact) = artifact {
         line("artifact", artifact_line(artifact));
     }
-    line("freshness", freshness.line());
+    // What nothing runs has no freshness, and no fault of its own.
+    if unread || !matches!(view.kind_of(stem), Some(Kind::Hand | Kind::Page)) {
+        line("freshness", freshness.line());
+    }
     if let Some(run) = view.last_run_object(stem) {
         line("last run", run_line(&run));
     }

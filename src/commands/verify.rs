@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -42,10 +42,22 @@ pub struct VerifyArgs {
     pub all: bool,
     /// How to print what was found
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub format: Format,
+    pub format: VerifyFormat,
     /// Write a report to FILE as JUnit's XML, for CI
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+}
+
+/// How what was found is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum VerifyFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// As JUnit's XML, for CI.
+    Junit,
 }
 
 /// What `verify --format json` prints.
@@ -169,11 +181,19 @@ pub fn run(args: VerifyArgs, context: &Context) -> Result<Exit, Error> {
         std::fs::write(&file, xml).map_err(Error::disk("write", &file))?;
     }
     let text = match args.format {
-        Format::Text => verified.text(),
-        Format::Json => serde_json::to_string(&verified).unwrap_or_default(),
+        VerifyFormat::Text => verified.text(),
+        VerifyFormat::Json => serde_json::to_string(&verified).unwrap_or_default(),
+        VerifyFormat::Junit => verified
+            .junit(began.elapsed())
+            .to_xml()
+            .trim_end()
+            .to_owned(),
     };
-    writeln!(context.out(args.format), "{text}")
-        .map_err(Error::disk("write to", "standard output"))?;
+    let folds = match args.format {
+        VerifyFormat::Text => Format::Text,
+        VerifyFormat::Json | VerifyFormat::Junit => Format::Json,
+    };
+    writeln!(context.out(folds), "{text}").map_err(Error::disk("write to", "standard output"))?;
     Ok(match (verified.broken, verified.unknown) {
         _ if ran.exit as u8 > 128 => ran.exit,
         (0, 0) => Exit::Done,
@@ -294,6 +314,9 @@ impl Verified {
             let colon = if card.message.is_empty() { "" } else { ": " };
             lines.push(format!("{word:>9} {}{colon}{}", card.stem, card.message));
             lines.extend(card.tail.iter().map(|line| format!("          | {line}")));
+            if let (Verdict::Broken, Some(log)) = (card.verdict, &card.log) {
+                lines.push(format!("            log: {}", log.display()));
+            }
         }
         let mut parts = vec![
             format!("{} looked at", count(self.cards.len(), "card")),

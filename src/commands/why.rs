@@ -116,7 +116,9 @@ fn text(
     let Some(run) = &answer.last_run else {
         return Ok(());
     };
-    if let Some(reason) = &run.forced {
+    if let Some(reason) = &run.forced
+        && answer.state == State::Complete
+    {
         writeln!(out, "  it was marked by hand: {reason}")?;
     }
     if let Some(failed) = &run.failed {

@@ -68,8 +68,10 @@ pub struct Edge {
 pub enum Way {
     /// From top to bottom.
     #[default]
+    #[value(aliases = ["TB", "TD", "tb", "td"])]
     Down,
     /// From left to right.
+    #[value(aliases = ["LR", "lr"])]
     Right,
 }
 

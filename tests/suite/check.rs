@@ -172,3 +172,18 @@ fn commands_of_one_group_run_one_at_a_time() {
     assert_eq!(findings(&sandbox, 0), []);
     sandbox.mikado("run --all --jobs 6").exits(0);
 }
+
+#[test]
+fn several_stems_in_one_text_are_told_to_be_a_list() {
+    for value in ["a, b", "|\n  a\n  b"] {
+        let sandbox = Sandbox::new()
+            .card("a", "status: active")
+            .card("b", "status: active")
+            .card("top", &format!("status: active\nrequires: {value}"));
+        sandbox
+            .mikado("check")
+            .exits(3)
+            .says("which names no card\n")
+            .says("  = help: write a list of stems: `requires: [a, b]`\n");
+    }
+}

@@ -128,3 +128,14 @@ fn zsh_and_fish_get_titles_too() {
         assert!(script.contains("MIKADO_COMPLETE"), "{script}");
     }
 }
+
+#[test]
+fn codes_and_what_a_card_requires_are_completed() {
+    let sandbox = plan();
+    assert_eq!(
+        bash(&sandbox, &["explain", "unknown-p"]),
+        ["unknown-prerequisite"]
+    );
+    assert_eq!(bash(&sandbox, &["unrequire", "wall", "w"]), ["wallpaper"]);
+    assert_eq!(bash(&sandbox, &["unrequire", "wa"]), ["wall", "wallpaper"]);
+}

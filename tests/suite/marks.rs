@@ -137,3 +137,49 @@ fn new_card_and_its_parent_are_written_both_or_neither() {
     sandbox.mikado("new other --for nobody").exits(2);
     assert!(!sandbox.path("cards/other.md").exists());
 }
+
+#[test]
+fn what_requires_itself_is_not_marked() {
+    let sandbox = Sandbox::new().card("knot", "status: active\nrequires: [knot]");
+    sandbox
+        .mikado("complete knot")
+        .exits(2)
+        .says("`knot` requires `knot`, which is not complete");
+    sandbox
+        .mikado("why knot")
+        .exits(0)
+        .says("knot is blocked by `knot`, which requires itself");
+}
+
+#[test]
+fn a_status_keeps_its_quotes() {
+    for (open, complete) in [("\"active\"", "\"complete\""), ("'active'", "'complete'")] {
+        let sandbox = Sandbox::new().card("a", &format!("status: {open}   # why\ntitle: A"));
+        let before = sandbox.read("cards/a.md");
+        sandbox.mikado("complete a").exits(0);
+        assert_eq!(
+            sandbox.read("cards/a.md"),
+            before.replace(open, complete),
+            "{open}"
+        );
+        sandbox.mikado("reopen a").exits(0);
+        assert_eq!(sandbox.read("cards/a.md"), before);
+    }
+}
+
+#[test]
+fn a_card_that_was_marked_by_hand_and_opened_again_is_not_called_marked() {
+    let sandbox = plan();
+    sandbox
+        .mikado("complete wall --force --reason it-stands")
+        .exits(0);
+    sandbox
+        .mikado("why wall")
+        .exits(0)
+        .says("it was marked by hand: it-stands");
+    sandbox.mikado("reopen wall").exits(0);
+    sandbox
+        .mikado("why wall")
+        .exits(0)
+        .says_nothing_of("marked by hand");
+}

@@ -77,6 +77,7 @@ fn mirror_file_and_port_that_were_true_once_are_all_found() {
         .says("   broken mirror: no longer true: `the mirror is whole` exited with 1\n          | diff -r")
         .says("   broken server: no longer true: `server` exited with 1\n")
         .says("   broken site: no longer true: `site` exited with 1\n")
+        .says("            log: .mikado/logs/verify/server.log\n")
         .says("3 cards looked at, 3 no longer true, 1 without a check\n")
         .says("mikado reopen CARD");
     let ran = sandbox.mikado("verify --all --format json --junit after.xml");
@@ -95,6 +96,9 @@ fn mirror_file_and_port_that_were_true_once_are_all_found() {
         .chain(["3 3 0".to_owned()])
         .collect();
     assert_eq!(cases(&sandbox, "after.xml"), told);
+    let printed = sandbox.mikado("verify --all --format junit").exits(1);
+    sandbox.write("printed.xml", &printed.stdout());
+    assert_eq!(cases(&sandbox, "printed.xml"), told);
     assert_eq!(cards(&sandbox), before);
     // Nothing of it is remembered as a run.
     let list = sandbox.mikado("list --all --format json").exits(0).json();

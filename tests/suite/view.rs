@@ -403,6 +403,7 @@ fn verify_finds_what_is_no_longer_true() {
     holds built
    broken file: no longer true: `the file is there` exited with 1
           | looking
+            log: .mikado/logs/verify/file.log
 2 cards looked at, 1 no longer true, 1 without a check
 to work on it again: mikado reopen file
 
@@ -496,4 +497,51 @@ fn a_card_gets_a_runner_to_begin_with() {
     let sandbox = sandbox.card("make", "status: active");
     sandbox.mikado("runner new build --for make").exits(0);
     sandbox.mikado("run make").exits(0).says("Built make");
+}
+
+#[test]
+fn where_nothing_is_open_next_and_graph_say_so() {
+    let sandbox = Sandbox::new().card("a", "status: complete");
+    sandbox.mikado("next").exits(0).prints("nothing is open\n");
+    sandbox
+        .mikado("graph --open")
+        .exits(0)
+        .prints("nothing is open\n");
+    sandbox
+        .mikado("next a")
+        .exits(0)
+        .prints("nothing is open\n");
+}
+
+#[test]
+fn a_prerequisite_that_is_no_card_is_told_as_what_blocks() {
+    let sandbox = Sandbox::new()
+        .card("top", "status: active\nrequires: [odd, none]")
+        .file("cards/odd.md", "---\nstatus: [\n---\n");
+    let blocked = "`odd`, which can't be read or is the stem of several files and `none`, which names no card (`top` requires it)";
+    sandbox
+        .mikado("why top")
+        .exits(0)
+        .says(&format!("top is blocked by {blocked}\n"));
+    sandbox
+        .mikado("blocked")
+        .exits(0)
+        .says(&format!("blocked  top  by {blocked}\n"));
+    // Neither has a runner, and so no freshness.
+    sandbox
+        .mikado("show top")
+        .exits(0)
+        .says("top: blocked, hand\n")
+        .says_nothing_of("freshness");
+    sandbox
+        .mikado("show odd")
+        .exits(0)
+        .says("odd: unreadable\n")
+        .says("at fault: the front matter is not valid YAML");
+    // What is left to do has what can't be read in it.
+    sandbox
+        .mikado("graph --open")
+        .exits(0)
+        .says("unreadable odd")
+        .says("<- odd, none (no such card)");
 }

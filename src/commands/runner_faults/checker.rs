@@ -21,6 +21,8 @@ pub(super) struct Checker<'a> {
     pub(super) definition: &'a Definition,
     pub(super) parameters: &'a Parameters,
     pub(super) written: Option<Written>,
+    /// The roles whose artifacts the card uses; `None` where they are not known.
+    pub(super) roles: Option<Vec<String>>,
 }
 
 impl Checker<'_> {
@@ -106,6 +108,7 @@ impl Checker<'_> {
                 );
             }
             if let Some(name) = &input.fetch
+                && let Ok(name) = &self.parameters.expand(name)
                 && !definition.fetch.contains_key(name)
             {
                 let message =
@@ -132,6 +135,7 @@ impl Checker<'_> {
                 );
             }
         }
+        self.roles(found);
         for cache in definition.caches.iter().filter(|cache| *cache == "target") {
             let message = format!(
                 "the cache `{cache}` is for tools that key by content, which this one's is not"
@@ -139,6 +143,41 @@ impl Checker<'_> {
             let mut finding = self.error("cache", &["caches", cache], message);
             finding.severity = Severity::Warning;
             found.push(finding.help("take it away, or name a cache of Go, ccache, npm or pip"));
+        }
+    }
+
+    /// Roles that the card does not fill.
+    fn roles(&self, found: &mut Vec<Diagnostic>) {
+        let Some(roles) = &self.roles else {
+            return;
+        };
+        let uses = match roles.as_slice() {
+            [] => "the card uses nothing".to_owned(),
+            roles => format!("the card uses {}", words::list(roles)),
+        };
+        let finding = |way: &[&str], what: &str, role: &str| {
+            let message = format!("{what} the role `{role}`, and {uses}");
+            let help = match words::nearest(role, roles.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("write `uses: {{ {role}: STEM }}` in the card"),
+            };
+            self.error("unknown-role", way, message).help(help)
+        };
+        for (list, number, input) in self.inputs() {
+            if let Some(role) = input.requires.as_ref().filter(|_| !input.optional)
+                && let Ok(role) = self.parameters.expand(role)
+                && !roles.contains(&role)
+            {
+                let way = [&list[..], &[&number, "requires"]].concat();
+                found.push(finding(&way, "an input names", &role));
+            }
+        }
+        let of_path = self.definition.path.iter();
+        for role in of_path.filter(|role| !roles.contains(role)) {
+            // Nothing is on PATH then, which a step may not mind.
+            let mut finding = finding(&["path", role], "`path` names", role);
+            finding.severity = Severity::Warning;
+            found.push(finding);
         }
     }
 

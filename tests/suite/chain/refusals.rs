@@ -201,3 +201,23 @@ fn an_unknown_key_of_a_runner_is_named_with_its_line() {
         .says("runners/copy.yaml:3")
         .says("unknown key `input`");
 }
+
+#[test]
+fn a_card_that_requires_a_stem_of_several_files_is_not_run() {
+    let sandbox = Sandbox::new()
+        .card("twice", "status: complete")
+        .file("cards/old/twice.md", "---\nstatus: active\n---\n")
+        .card_with(
+            "top",
+            "status: active\nrequires: [twice]",
+            "```sh run\ntouch ran\n```\n",
+        );
+    for words in ["run top", "run --all", "run", "plan top"] {
+        sandbox
+            .mikado(words)
+            .exits(3)
+            .says("2 files have the stem `twice`: `cards/old/twice.md` and `cards/twice.md`");
+    }
+    assert!(!sandbox.path("ran").exists());
+    assert!(sandbox.read("cards/top.md").contains("status: active"));
+}

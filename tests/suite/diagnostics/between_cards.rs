@@ -14,7 +14,7 @@ fn one_stem_for_two_files() {
         &sandbox,
         3,
         str![[r#"
-error: 2 files have the stem `a`
+error: 2 files have the stem `a`: `cards/a.md` and `cards/old/a.md`
  --> cards/a.md:1:1
   |
 1 | ---

@@ -220,3 +220,48 @@ error: the fetch `f` names the parameter `pack`, which the runner does not decla
 "#]],
     );
 }
+
+#[test]
+fn an_unknown_role() {
+    let sandbox = Sandbox::new()
+        .file(
+            "cards/a.md",
+            "---\nstatus: active\nrunner: r\nuses: { client: b }\n---\n",
+        )
+        .card("b", "status: complete\nrunner: b")
+        .runner("b", "inputs: []\nsteps: ['true']\n")
+        .runner(
+            "r",
+            "inputs:\n  - { requires: clinet }\n  - { requires: other, optional: true }\npath: [client, tools]\nsteps: ['true']\n",
+        );
+    check(
+        &sandbox,
+        3,
+        str![[r#"
+error: an input names the role `clinet`, and the card uses `client`
+ --> runners/r.yaml:2:17
+  |
+2 |   - { requires: clinet }
+  |                 ^^^^^^
+ ::> cards/a.md:3:9
+3 | runner: r
+  |         ^ used here
+  = help: did you mean `client`?
+  = code: unknown-role
+
+warning: `path` names the role `tools`, and the card uses `client`
+ --> runners/r.yaml:4:16
+  |
+4 | path: [client, tools]
+  |                ^^^^^
+ ::> cards/a.md:3:9
+3 | runner: r
+  |         ^ used here
+  = help: write `uses: { tools: STEM }` in the card
+  = code: unknown-role
+
+2 files read: 1 error, 1 warning, 0 notes
+
+"#]],
+    );
+}
