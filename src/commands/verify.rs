@@ -138,7 +138,7 @@ pub fn run(args: VerifyArgs, context: &Context) -> Result<Exit, Error> {
         grace: GRACE,
         ..Options::default()
     };
-    let mark = |_: &Stem| Ok(Marked::Before);
+    let mark = |stems: &[&Stem]| Ok(vec![Marked::Before; stems.len()]);
     let mut looks: BTreeMap<Stem, Look> = BTreeMap::new();
     let mut listener = |event: &Event| match event {
         Event::CardStarted { card, log, .. } => drop(looks.insert(card.clone(), Look::at(log))),

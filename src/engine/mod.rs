@@ -23,6 +23,7 @@ pub(crate) mod scene;
 mod signals;
 mod stage;
 mod step_clock;
+mod straight;
 pub(crate) mod surroundings;
 mod twice;
 pub(crate) mod undeclared;
@@ -91,8 +92,8 @@ pub struct Options {
     pub replay: bool,
 }
 
-/// Marks a card complete.
-pub type Mark<'a> = dyn Fn(&Stem) -> Result<Marked, Error> + 'a;
+/// Marks cards complete; what came of each, in their order.
+pub type Mark<'a> = dyn Fn(&[&Stem]) -> Result<Vec<Marked>, Error> + 'a;
 
 /// What came of marking a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -456,25 +457,29 @@ impl Engine {
             other => Error::Bug(format!("{other:?}")),
         })?;
         let workspace = &self.workspace;
-        for (card, finished) in pending {
-            if let Some(run) = &finished.run {
-                workspace.local.add(run).map_err(|e| store_error(&e))?;
-            }
+        let runs = pending.iter().filter_map(|(_, done)| done.run.as_ref());
+        let added = workspace.local.add_all(runs);
+        added.map_err(|e| store_error(&e))?;
+        for (card, finished) in &pending {
             if let Some(artifact) = &finished.link {
                 let stem = card.stem.as_str();
                 let linked = workspace.local.link(&workspace.store, stem, artifact);
                 linked.map_err(|e| store_error(&e))?;
             }
-            if !(finished.mark && card.open && self.options.mark) {
-                continue;
-            }
-            match mark(&card.stem)? {
+        }
+        let to_mark: Vec<&Stem> = pending
+            .iter()
+            .filter(|(card, done)| done.mark && card.open && self.options.mark)
+            .map(|(card, _)| &card.stem)
+            .collect();
+        for (stem, marked) in to_mark.iter().zip(mark(&to_mark)?) {
+            match marked {
                 Marked::Now => self.emit(Event::CardMarked {
-                    card: card.stem.clone(),
+                    card: (*stem).clone(),
                 }),
                 Marked::Before => {}
                 Marked::Refused(why) => self.emit(Event::Noted {
-                    message: format!("`{}` is not marked: {why}", card.stem),
+                    message: format!("`{stem}` is not marked: {why}"),
                 }),
             }
         }

@@ -1,0 +1,98 @@
+//! The only step of an action, without its driver.
+//!
+//! The driver is what makes an action whole on a machine that knows nothing of
+//! mikado: it exports what steps see and starts them. Where there is one step,
+//! in bash, and the root was laid here, the engine gives the step the very same
+//! environment and starts it itself, which saves a shell. The key is that of
+//! the driver, so the two must never differ; a test compares them.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::action::Node;
+use crate::process::Execution;
+use crate::runner::definition::Language;
+
+use super::confine::FIXED_ROOT;
+use super::order::{Access, Order};
+
+/// Folders of the root that variables name.
+const FOLDERS: [(&str, &str); 6] = [
+    ("TMPDIR", "tmp"),
+    ("OUT", "out"),
+    ("REQUIRES", "requires"),
+    ("FETCH", "fetch"),
+    ("TOOLS", "tools"),
+    ("RUNNER", "runner"),
+];
+
+/// Makes of the execution of a driver that of its only step; leaves it alone
+/// where only the driver will do. `root` is where it lies.
+pub(super) fn without_driver(execution: &mut Execution, order: &Order, root: &Path) {
+    let [step] = order.steps.as_slice() else {
+        return;
+    };
+    if step.language != Language::Bash {
+        return;
+    }
+    // A shell names its folder by its real path.
+    let seen = match execution.cwd == Path::new(FIXED_ROOT) {
+        true => (!Path::new("/tmp").is_symlink()).then(|| FIXED_ROOT.into()),
+        false => root.canonicalize().ok(),
+    };
+    let Some(seen) = seen else {
+        return;
+    };
+    let artifact = match artifact(order, root, execution.cwd != root) {
+        Some(artifact) => artifact,
+        None => return,
+    };
+    let env = &mut execution.env;
+    let home = match (value(env, "HOME"), &order.access) {
+        (Some(home), Access::Steps(opened)) if opened.home => home,
+        (None, _) | (Some(_), Access::Steps(_)) => seen.join("home").into(),
+        (Some(_), _) => return,
+    };
+    set(env, "HOME", home);
+    for (name, folder) in FOLDERS {
+        set(env, name, seen.join(folder).into());
+    }
+    if value(env, "CACHE").is_none() {
+        set(env, "CACHE", seen.join("tmp/cache").into());
+    }
+    if let Some(artifact) = artifact {
+        set(env, "ARTIFACT", artifact.into());
+    }
+    let level = value(env, "SHLVL").and_then(|level| level.to_str()?.parse::<u32>().ok());
+    set(env, "SHLVL", (level.unwrap_or(0) + 1).to_string().into());
+    set(env, "PWD", seen.join("work").into());
+    set(env, "OLDPWD", seen.into());
+    let argv = step.language.argv().iter().map(OsString::from);
+    execution.argv = argv.chain([OsString::from(&step.run)]).collect();
+    execution.cwd.push("work");
+}
+
+/// What ARTIFACT is to be, if anything; `None` where that is not known here.
+fn artifact(order: &Order, root: &Path, moved: bool) -> Option<Option<PathBuf>> {
+    let mut nodes = order.action.root.iter();
+    match nodes.find(|(path, _)| *path == "artifact") {
+        None => Some(None),
+        Some((_, Node::Tree { .. })) if !moved => {
+            root.join("artifact").canonicalize().ok().map(Some)
+        }
+        Some(_) => None,
+    }
+}
+
+/// The value of a variable, unless it is empty.
+fn value(env: &[(OsString, OsString)], name: &str) -> Option<OsString> {
+    let mut values = env.iter().rev();
+    let (_, value) = values.find(|(known, _)| known == OsStr::new(name))?;
+    (!value.as_bytes().is_empty()).then(|| value.clone())
+}
+
+fn set(env: &mut Vec<(OsString, OsString)>, name: &str, value: OsString) {
+    env.retain(|(known, _)| known != OsStr::new(name));
+    env.push((name.into(), value));
+}
