@@ -96,3 +96,107 @@ fn set(env: &mut Vec<(OsString, OsString)>, name: &str, value: OsString) {
     env.retain(|(known, _)| known != OsStr::new(name));
     env.push((name.into(), value));
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+mod tests {
+    use super::*;
+    use crate::action::{Action, Description, Machine, driver};
+    use crate::engine::order::{Opened, Part};
+    use crate::engine::stage;
+    use crate::process::GRACE;
+    use crate::runner::definition::Step;
+    use std::fs::File;
+    use std::process::Command;
+
+    /// All that a step can learn of how it was started, but for its ancestors.
+    const LOOK: &str =
+        r#"echo "$0 $# $- $SHLVL $BASHOPTS $SHELLOPTS" *; pwd; pwd -P; cd -; env | LC_ALL=C sort"#;
+
+    fn order(home: bool) -> Order {
+        let steps = vec![Step {
+            run: LOOK.into(),
+            ..Step::default()
+        }];
+        let description = Description {
+            steps: steps.clone(),
+            user_home: home,
+            env: vec![
+                ("OUT".into(), "elsewhere".into()),
+                ("A".into(), "'b c".into()),
+            ],
+            ..Description::default()
+        };
+        let machine = Machine {
+            os: "Linux".into(),
+            isa: "x86-64".into(),
+            libc: "gnu".into(),
+        };
+        Order {
+            part: Part::Build,
+            action: Action::new(description, &machine).unwrap(),
+            steps,
+            host: Vec::new(),
+            caches: Vec::new(),
+            timeout: None,
+            retries: Default::default(),
+            access: Access::Steps(Opened {
+                home,
+                ..Opened::default()
+            }),
+            hash: None,
+            group: None,
+            pass_env: Vec::new(),
+            fixed: false,
+            local: None,
+        }
+    }
+
+    fn printed(execution: &Execution) -> String {
+        let mut command = Command::new(&execution.argv[0]);
+        command.args(&execution.argv[1..]).env_clear();
+        command.envs(execution.env.iter().map(|(name, value)| (name, value)));
+        let output = command.current_dir(&execution.cwd).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn a_step_sees_the_same_without_its_driver() {
+        for (home, more) in [
+            (false, &[][..]),
+            (false, &[("HOME", "/nowhere"), ("CACHE", "/var")]),
+            (true, &[("HOME", "/nowhere"), ("SHLVL", "4")]),
+            (true, &[("CACHE", "")]),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            // A link on the way, as the folder of a repository may have one.
+            let way = folder.path().join("way");
+            std::os::unix::fs::symlink(folder.path(), &way).unwrap();
+            let root = way.join("root");
+            let order = order(home);
+            let nowhere = |_: &_| PathBuf::new();
+            stage::stage(&root, &order.action.root, &nowhere, &nowhere, &[]).unwrap();
+            let variables = order.action.command.environment_variables.iter();
+            let env = variables.map(|v| (v.name.clone().into(), v.value.clone().into()));
+            let more = more.iter().map(|(name, value)| (name.into(), value.into()));
+            let mut execution = Execution {
+                argv: vec!["bash".into(), driver::PATH.into()],
+                env: env.chain(more).collect(),
+                cwd: root.clone(),
+                output: File::open("/dev/null").unwrap().into(),
+                isolation: None,
+                secrets: Vec::new(),
+                timeout: None,
+                grace: GRACE,
+            };
+            set(&mut execution.env, "PATH", "/usr/bin:/bin".into());
+            let driven = printed(&execution);
+            without_driver(&mut execution, &order, &root);
+            assert_eq!(execution.argv[0], "bash");
+            assert_eq!(execution.argv.len(), 5);
+            assert_eq!(printed(&execution), driven);
+            assert!(driven.contains("A='b c\n"));
+        }
+    }
+}
