@@ -328,7 +328,8 @@ impl Workspace {
             return vec![Reason::NeverSucceeded];
         };
         if last == action.key {
-            return vec![self.local_reason(order).unwrap_or(Reason::Forgotten)];
+            let known = self.local_reason(order).or_else(|| self.edit_reason(order));
+            return vec![known.unwrap_or(Reason::Forgotten)];
         }
         self.differences(&last, action)
     }
@@ -340,6 +341,13 @@ impl Workspace {
         let by = recorded.provenance.local?;
         let is_taken = order.stays_local(self).is_some();
         (!is_taken).then_some(Reason::OpenedUp { by })
+    }
+
+    /// That somebody changed the artifact, which is gone since.
+    fn edit_reason(&self, order: &Order) -> Option<Reason> {
+        let recorded = self.store.recorded(&order.action.key).ok().flatten()?;
+        let path = self.store.edited(&recorded.artifact).ok().flatten()?;
+        Some(Reason::Edited { path })
     }
 
     /// Why the fetch `name` of `stem` has to be done, as `order` says.

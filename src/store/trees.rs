@@ -92,6 +92,7 @@ impl Store {
                 Ok(()) => {
                     fail_point::reach("tree.note").during("move into the store", folder)?;
                     self.note_tree(&scan)?;
+                    self.forget_edit(&scan.digest)?;
                     self.note_use(&scan.digest)?;
                     *hold(&self.known.adopted) += scan.witness.disk;
                     return Ok(scan.into());
@@ -152,7 +153,12 @@ impl Store {
             Err(error @ StoreError::Io { .. }) if error.is_absent() => return Ok(None),
             // A fault of this process, not of the tree.
             Err(error) if is_want(&error) => return Err(error),
-            Ok(_) | Err(_) => {
+            Ok(scan) => {
+                self.note_edit(digest, &scan)?;
+                self.set_aside(digest, inode)?;
+                return Ok(None);
+            }
+            Err(_) => {
                 self.set_aside(digest, inode)?;
                 return Ok(None);
             }
@@ -173,6 +179,34 @@ impl Store {
         }
         self.trust(digest);
         Ok(Some(path))
+    }
+
+    /// Remembers what of a tree is not as it was, for people.
+    fn note_edit(&self, digest: &Digest, now: &Scan) -> Result<(), StoreError> {
+        let then = self.witness(digest)?;
+        let Some(path) = then.and_then(|then| then.difference(&now.witness)) else {
+            return Ok(());
+        };
+        if self.layout.writable {
+            self.put_note(&edit_note(digest), &path)?;
+            // What can't be written down is not explained later, and no more.
+            drop(self.flush());
+        }
+        Ok(())
+    }
+
+    /// The path in a tree that somebody changed, so that it was set aside.
+    pub fn edited(&self, digest: &Digest) -> Result<Option<String>, StoreError> {
+        let path: Option<String> = self.note(&edit_note(digest))?;
+        Ok(path.filter(|path| !path.is_empty()))
+    }
+
+    /// Forgets that a tree was changed, now that it is whole again.
+    fn forget_edit(&self, digest: &Digest) -> Result<(), StoreError> {
+        match self.edited(digest)? {
+            Some(_) => self.put_note(&edit_note(digest), &String::new()),
+            None => Ok(()),
+        }
     }
 
     /// How many files a tree has, and bytes: of the contents, and on the disk.
@@ -330,6 +364,11 @@ impl From<Witness> for TreeSize {
             disk: witness.disk,
         }
     }
+}
+
+/// The name of the note of what somebody changed in a tree.
+fn edit_note(digest: &Digest) -> String {
+    format!("edited {}", digest.hex())
 }
 
 /// What is at the root of a tree; `None` where nothing is.

@@ -5,6 +5,7 @@
 //! read. A difference is no verdict, only a reason to hash again: copying a
 //! store to another disk changes every inode and no content.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -130,6 +131,28 @@ impl Witness {
             .zip(kinds)
             .filter(|(_, kind)| *kind != LINK)
             .map(|(path, kind)| (path, kind == FOLDER))
+    }
+
+    /// A path that is in one of two witnesses alone, or whose size or mode differs
+    /// in them, or else whose times do: a file sooner than a folder.
+    pub(super) fn difference(&self, other: &Witness) -> Option<String> {
+        let known: BTreeMap<String, State> = self.states().into_iter().collect();
+        let now: BTreeMap<String, State> = other.states().into_iter().collect();
+        let form = |state: &State| (state.mode & KIND, state.mode & 0o111, state.size);
+        let alone = known.keys().filter(|path| !now.contains_key(*path));
+        let alone = alone.chain(now.keys().filter(|path| !known.contains_key(*path)));
+        let common = || {
+            known
+                .iter()
+                .filter_map(|(path, then)| Some((path, then, now.get(path)?)))
+        };
+        let formed = common().filter(|(_, then, now)| form(then) != form(now));
+        let touched = common().filter(|(_, then, now)| {
+            then.mode & KIND != FOLDER
+                && (then.changed_ns, then.inode) != (now.changed_ns, now.inode)
+        });
+        let changed = formed.chain(touched).map(|(path, ..)| path);
+        alone.chain(changed).find(|path| !path.is_empty()).cloned()
     }
 
     /// Each entry below the root, which is the empty path, as it was seen.
