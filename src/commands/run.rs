@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::card::{Card, PlanState, Source, Stem, edit};
 use crate::cli::{Context, Format, terminal_columns};
-use crate::engine::{Engine, Marked, Options, store_error};
+use crate::engine::{Engine, Mark, Marked, Options, store_error};
 use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::plan::PlannedCard;
@@ -84,7 +84,7 @@ pub struct RunArgs {
 pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
     let began = Instant::now();
     let began_ns = now_ns();
-    let selection = Selection::read(&args.selection, context)?;
+    let selection = Arc::new(Selection::read(&args.selection, context)?);
     let plan = selection.plan(&args.selection, context)?;
     let is_no_build = |card: &&PlannedCard| card.asked && card.work.kind != Kind::Build;
     if args.check_deterministic
@@ -124,7 +124,8 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
     let mut shown = Vec::new();
     let mut broken_pipe = false;
     let writer = edit::Writer::default();
-    let mark = |stems: &[&Stem]| mark_all(&selection, &writer, stems);
+    let marked_in = Arc::clone(&selection);
+    let mark: Mark = Arc::new(move |stems| mark_all(&marked_in, &writer, stems));
     let mut listener = |event: &Event| {
         match event {
             Event::CardMarked { .. } => marked += 1,
@@ -203,9 +204,9 @@ const MARK_THREADS: usize = 8;
 fn mark_all(
     selection: &Selection,
     writer: &edit::Writer,
-    stems: &[&Stem],
+    stems: &[Stem],
 ) -> Result<Vec<Marked>, Error> {
-    let each = |stem: &&Stem| mark(selection, writer, stem);
+    let each = |stem: &Stem| mark(selection, writer, stem);
     let marked = parallel::each(stems, MARK_THREADS, each);
     // Also of those that came before one that failed.
     writer.flush()?;

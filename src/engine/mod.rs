@@ -30,9 +30,12 @@ pub(crate) mod undeclared;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -92,8 +95,9 @@ pub struct Options {
     pub replay: bool,
 }
 
-/// Marks cards complete; what came of each, in their order.
-pub type Mark<'a> = dyn Fn(&[&Stem]) -> Result<Vec<Marked>, Error> + 'a;
+/// Marks cards complete; what came of each, in their order. It is called beside
+/// the event loop.
+pub type Mark = Arc<dyn Fn(&[Stem]) -> Result<Vec<Marked>, Error> + Send + Sync>;
 
 /// What came of marking a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +138,8 @@ pub struct Engine {
     pending: RefCell<Vec<(Arc<PlannedCard>, Finished)>>,
     pending_since: Cell<Option<Instant>>,
     names: Cell<u64>,
+    /// The real path of the folder of actions' roots.
+    roots: std::cell::OnceCell<Option<PathBuf>>,
     /// Whether it was said that builds are not confined as they should be.
     told_open: Cell<bool>,
     /// Whether it was said that a root is not at its fixed place.
@@ -179,7 +185,7 @@ impl Engine {
         workspace: Arc<Workspace>,
         plan: &Plan,
         options: Options,
-        mark: &Mark<'_>,
+        mark: &Mark,
         listener: &mut Listener<'_>,
     ) -> Result<Report, Error> {
         let runtime = runtime()?;
@@ -223,6 +229,7 @@ impl Engine {
             pending: RefCell::default(),
             pending_since: Cell::new(None),
             names: Cell::new(0),
+            roots: Default::default(),
             told_open: Cell::new(false),
             told_fixed: Cell::new(false),
         };
@@ -232,7 +239,7 @@ impl Engine {
     async fn drive(
         self: Rc<Self>,
         plan: &Plan,
-        mark: &Mark<'_>,
+        mark: &Mark,
         listener: &mut Listener<'_>,
         mut received: mpsc::UnboundedReceiver<Event>,
     ) -> Result<Report, Error> {
@@ -243,6 +250,8 @@ impl Engine {
         let mut interrupted: Option<Exit> = None;
         let mut tasks: JoinSet<(Number, Result<Finished, Obstacle>)> = JoinSet::new();
         let mut broken: Option<Error> = None;
+        // One group at a time becomes durable, while others are executed.
+        let mut settling: Option<Pin<Box<dyn Future<Output = Result<(), Error>> + '_>>> = None;
         let mut running: BTreeSet<Number> = BTreeSet::new();
         self.emit(Event::RunStarted {
             cards: cards.len(),
@@ -259,15 +268,12 @@ impl Engine {
                 listener(&event);
             }
             let pending = self.pending.borrow().len();
-            if pending > 0 && (tasks.is_empty() || pending >= GROUP || self.group_is_old()) {
-                if let Err(error) = self.settle(mark).await {
-                    broken.get_or_insert(error);
-                    schedule.stop();
-                    self.cancel(false);
-                }
-                continue;
+            let is_due = tasks.is_empty() || pending >= GROUP || self.group_is_old();
+            if settling.is_none() && pending > 0 && is_due {
+                settling = Some(Box::pin(self.settle(mark)));
             }
-            if tasks.is_empty() {
+            let settles = settling.is_some();
+            if tasks.is_empty() && !settles {
                 break;
             }
             let age = self.until_flush();
@@ -297,7 +303,18 @@ impl Engine {
                     }
                     interrupted.get_or_insert(exit);
                 }
-                () = tokio::time::sleep(age), if pending > 0 => {}
+                settled = poll_fn(|turn| match &mut settling {
+                    Some(settling) => settling.as_mut().poll(turn),
+                    None => Poll::Pending,
+                }), if settles => {
+                    settling = None;
+                    if let Err(error) = settled {
+                        broken.get_or_insert(error);
+                        schedule.stop();
+                        self.cancel(false);
+                    }
+                }
+                () = tokio::time::sleep(age), if pending > 0 && !settles => {}
             }
         }
         let outcomes = self.told(&cards, outcomes);
@@ -466,36 +483,41 @@ impl Engine {
     }
 
     /// Makes what is done durable, then remembers, links and marks it.
-    async fn settle(&self, mark: &Mark<'_>) -> Result<(), Error> {
+    async fn settle(&self, mark: &Mark) -> Result<(), Error> {
         let pending = self.pending.take();
         self.flush().await.map_err(|obstacle| match obstacle {
             Obstacle::Store(error) => store_error(&error),
             other => Error::Bug(format!("{other:?}")),
         })?;
-        let workspace = &self.workspace;
-        let runs = pending.iter().filter_map(|(_, done)| done.run.as_ref());
-        let added = workspace.local.add_all(runs);
-        added.map_err(|e| store_error(&e))?;
-        for (card, finished) in &pending {
-            if let Some(artifact) = &finished.link {
-                let stem = card.stem.as_str();
-                let linked = workspace.local.link(&workspace.store, stem, artifact);
-                linked.map_err(|e| store_error(&e))?;
-            }
-        }
-        let to_mark: Vec<&Stem> = pending
+        let to_mark: Vec<Stem> = pending
             .iter()
             .filter(|(card, done)| done.mark && card.open && self.options.mark)
-            .map(|(card, _)| &card.stem)
+            .map(|(card, _)| card.stem.clone())
             .collect();
-        for (stem, marked) in to_mark.iter().zip(mark(&to_mark)?) {
+        let (workspace, mark) = (Arc::clone(&self.workspace), Arc::clone(mark));
+        let stems = to_mark.clone();
+        let marked = perform::blocking(move || {
+            let runs = pending.iter().filter_map(|(_, done)| done.run.as_ref());
+            let added = workspace.local.add_all(runs);
+            added.map_err(|e| store_error(&e))?;
+            for (card, finished) in &pending {
+                if let Some(artifact) = &finished.link {
+                    let stem = card.stem.as_str();
+                    let linked = workspace.local.link(&workspace.store, stem, artifact);
+                    linked.map_err(|e| store_error(&e))?;
+                }
+            }
+            mark(&stems)
+        });
+        let marked = marked
+            .await
+            .map_err(|obstacle| Error::Bug(format!("{obstacle:?}")))??;
+        for (card, marked) in to_mark.into_iter().zip(marked) {
             match marked {
-                Marked::Now => self.emit(Event::CardMarked {
-                    card: (*stem).clone(),
-                }),
+                Marked::Now => self.emit(Event::CardMarked { card }),
                 Marked::Before => {}
                 Marked::Refused(why) => self.emit(Event::Noted {
-                    message: format!("`{stem}` is not marked: {why}"),
+                    message: format!("`{card}` is not marked: {why}"),
                 }),
             }
         }

@@ -235,7 +235,7 @@ impl Engine {
         let empty_caches = self.options.no_caches;
         let mut execution = self.execution(order, root, trees.to_vec(), output, empty_caches)?;
         let (isolation, seen_root) = (execution.isolation.clone(), execution.cwd.clone());
-        straight::without_driver(&mut execution, order, root);
+        straight::without_driver(&mut execution, order, root, &self.roots);
         let outcome = self.watch(card, order, root, execution).await?;
         if outcome.without_spaces && !self.told_open.replace(true) {
             self.emit(Event::Noted {

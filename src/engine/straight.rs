@@ -6,6 +6,7 @@
 //! environment and starts it itself, which saves a shell. The key is that of
 //! the driver, so the two must never differ; a test compares them.
 
+use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -28,8 +29,14 @@ const FOLDERS: [(&str, &str); 6] = [
 ];
 
 /// Makes of the execution of a driver that of its only step; leaves it alone
-/// where only the driver will do. `root` is where it lies.
-pub(super) fn without_driver(execution: &mut Execution, order: &Order, root: &Path) {
+/// where only the driver will do. `root` is where it lies, `real` remembers the
+/// real path of the folder of all roots.
+pub(super) fn without_driver(
+    execution: &mut Execution,
+    order: &Order,
+    root: &Path,
+    real: &OnceCell<Option<PathBuf>>,
+) {
     let [step] = order.steps.as_slice() else {
         return;
     };
@@ -39,7 +46,13 @@ pub(super) fn without_driver(execution: &mut Execution, order: &Order, root: &Pa
     // A shell names its folder by its real path.
     let seen = match execution.cwd == Path::new(FIXED_ROOT) {
         true => (!Path::new("/tmp").is_symlink()).then(|| FIXED_ROOT.into()),
-        false => root.canonicalize().ok(),
+        false => {
+            let roots = real.get_or_init(|| root.parent()?.canonicalize().ok());
+            roots
+                .as_ref()
+                .zip(root.file_name())
+                .map(|(roots, name)| roots.join(name))
+        }
     };
     let Some(seen) = seen else {
         return;
@@ -192,7 +205,7 @@ mod tests {
             };
             set(&mut execution.env, "PATH", "/usr/bin:/bin".into());
             let driven = printed(&execution);
-            without_driver(&mut execution, &order, &root);
+            without_driver(&mut execution, &order, &root, &OnceCell::new());
             assert_eq!(execution.argv[0], "bash");
             assert_eq!(execution.argv.len(), 5);
             assert_eq!(printed(&execution), driven);
