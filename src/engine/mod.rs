@@ -113,6 +113,9 @@ pub enum Marked {
 /// Takes events.
 pub type Listener<'a> = dyn FnMut(&Event) + 'a;
 
+/// A group that becomes durable.
+type Settling<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
+
 /// One run.
 pub struct Engine {
     workspace: Arc<Workspace>,
@@ -251,7 +254,7 @@ impl Engine {
         let mut tasks: JoinSet<(Number, Result<Finished, Obstacle>)> = JoinSet::new();
         let mut broken: Option<Error> = None;
         // One group at a time becomes durable, while others are executed.
-        let mut settling: Option<Pin<Box<dyn Future<Output = Result<(), Error>> + '_>>> = None;
+        let mut settling: Option<Settling<'_>> = None;
         let mut running: BTreeSet<Number> = BTreeSet::new();
         self.emit(Event::RunStarted {
             cards: cards.len(),
