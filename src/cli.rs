@@ -3,11 +3,13 @@
 use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anstyle::Style;
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::columns::Screen;
+use crate::commands::again::{self, Partial};
 use crate::commands::{self, check::CheckFormat, ci::CiCommand, graph::GraphFormat};
 use crate::diagnostic::{Look, Paint, Severity, severity_style};
 use crate::error::{Error, Exit};
@@ -170,6 +172,8 @@ pub struct Context {
     pub here: PathBuf,
     /// The user's environment.
     pub user: UserEnvironment,
+    /// What is known of an earlier run of the same words.
+    pub(crate) partial: Option<Arc<Partial>>,
 }
 
 impl Context {
@@ -191,7 +195,12 @@ impl Context {
                 folder
             }
         };
-        Ok(Context { global, here, user })
+        Ok(Context {
+            global,
+            here,
+            user,
+            partial: None,
+        })
     }
 
     /// Whether the variable is set to something.
@@ -365,9 +374,11 @@ pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
         return Exit::Done as u8;
     }
     let arguments: Vec<std::ffi::OsString> = arguments.collect();
-    if let Some(exit) = commands::again::nothing_to_do(&arguments) {
-        return exit;
-    }
+    let partial = match again::look(&arguments) {
+        Some(again::Look::Told(exit)) => return exit,
+        Some(again::Look::Partial(partial)) => Some(partial),
+        None => None,
+    };
     let wants_json = arguments.iter().any(|word| word == "--format=json")
         || arguments
             .windows(2)
@@ -396,7 +407,7 @@ pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
     let command = cli.command.unwrap_or_else(default_command);
     let json = command.is_json();
     let context = match Context::new(cli.global, user) {
-        Ok(context) => context,
+        Ok(context) => Context { partial, ..context },
         Err(error) => return tell(&error, json, None),
     };
     match command.run(&context) {

@@ -66,4 +66,10 @@ impl Plan {
             cards,
         }
     }
+
+    /// The cards that come after `stem`.
+    pub fn dependents_of(&self, stem: &Stem) -> Vec<Stem> {
+        let after = self.cards.iter().filter(|card| card.before.contains(stem));
+        after.map(|card| card.stem.clone()).collect()
+    }
 }

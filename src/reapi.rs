@@ -224,6 +224,26 @@ pub struct ActionResult {
     pub execution_metadata: Option<ExecutedActionMetadata>,
 }
 
+impl ActionResult {
+    /// A success that left this artifact in `out`.
+    pub fn of(artifact: Digest) -> ActionResult {
+        ActionResult {
+            output_directories: vec![OutputDirectory {
+                path: "out".into(),
+                tree_digest: None,
+                root_directory_digest: Some(artifact.into()),
+            }],
+            ..ActionResult::default()
+        }
+    }
+
+    /// The artifact that it names; `None` where it names none.
+    pub fn artifact(&self) -> Option<Digest> {
+        let directory = self.output_directories.first()?;
+        directory.root_directory_digest.as_ref()?.digest()
+    }
+}
+
 /// The bytes of a message and their digest.
 pub fn encode<M: Message>(message: &M) -> (Digest, Vec<u8>) {
     let bytes = message.encode_to_vec();

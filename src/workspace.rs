@@ -22,7 +22,7 @@ use crate::runner::client::UserEnvironment;
 use crate::runner::git::{GitSources, Reach};
 use crate::runner::host::{HostTool, HostTools};
 use crate::runner::inputs::Fault;
-use crate::runner::listing::Lister;
+use crate::runner::listing::{Lister, Stamp};
 use crate::runner::lock::{TOOL_LOCK, ToolLock};
 use crate::runner::platform::Platform;
 use crate::runner::provision::{Provisioner, ToolProgress};
@@ -88,7 +88,15 @@ pub struct Workspace {
     assumes_tools: bool,
     all_tools: Vec<(String, String, ToolSpec)>,
     /// The files that each card's actions were described from.
-    reads: Mutex<BTreeMap<Stem, BTreeSet<PathBuf>>>,
+    reads: Mutex<Reads>,
+}
+
+/// The files that actions were described from.
+#[derive(Debug, Default)]
+struct Reads {
+    of_cards: BTreeMap<Stem, BTreeSet<PathBuf>>,
+    /// What each was like when it was listed; `None` where that changed.
+    stamps: BTreeMap<PathBuf, Option<Stamp>>,
 }
 
 impl Workspace {
@@ -179,8 +187,25 @@ impl Workspace {
     pub(crate) fn note_reads(&self, stem: &Stem, root: &InputRoot) {
         let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
         let files = root.iter().filter_map(|(_, node)| node.origin());
-        let of_card = reads.entry(stem.clone()).or_default();
-        of_card.extend(files.map(Path::to_owned));
+        for (path, stamp) in files {
+            let first = reads.stamps.entry(path.to_owned()).or_insert(Some(stamp));
+            if *first != Some(stamp) {
+                *first = None;
+            }
+            let of_card = reads.of_cards.entry(stem.clone()).or_default();
+            of_card.insert(path.to_owned());
+        }
+    }
+
+    /// Whether a file that an action was described from is still the one that was
+    /// listed then.
+    pub(crate) fn is_as_read(&self, path: &Path) -> bool {
+        let reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Some(stamp)) = reads.stamps.get(path) else {
+            return false;
+        };
+        let now = path.symlink_metadata().map(|now| Stamp::of(&now));
+        now.is_ok_and(|now| now == *stamp)
     }
 
     /// Adds all that the cards of a run were described from, beside the files of
@@ -193,7 +218,7 @@ impl Workspace {
             watched.add(&folder, Kind::Presence);
         }
         let reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
-        for (stem, files) in reads.iter() {
+        for (stem, files) in &reads.of_cards {
             let number = number(stem).unwrap_or(NO_CARD);
             for file in files {
                 watched.add_for(number, file, Kind::Entry);
@@ -474,7 +499,8 @@ fn main_work_tree(root: &Path) -> Option<PathBuf> {
     Some(main.join(root.strip_prefix(top).ok()?))
 }
 
-fn read_or_empty(path: &Path) -> Result<String, Error> {
+/// The text of a file; none where it is not there.
+pub(crate) fn read_or_empty(path: &Path) -> Result<String, Error> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),

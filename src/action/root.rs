@@ -46,10 +46,10 @@ pub enum Node {
 }
 
 impl Node {
-    /// The file that it is a copy of.
-    pub fn origin(&self) -> Option<&Path> {
+    /// The file that it is a copy of, and what it was like.
+    pub fn origin(&self) -> Option<(&Path, Stamp)> {
         match self {
-            Node::File { origin, .. } => Some(origin),
+            Node::File { origin, stamp, .. } => Some((origin, *stamp)),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::NodeIndex;
 
-use super::{Chain, Edge, State};
+use super::{Chain, Edge};
 use crate::card::{Card, Deck, PlanState, Stem};
 use crate::diagnostic::Diagnostic;
 use crate::words;
@@ -64,7 +64,7 @@ impl Chain {
             let open: Vec<&Stem> = self
                 .requires(&card.stem)
                 .iter()
-                .filter(|stem| matches!(self.state(stem), State::Ready | State::Blocked))
+                .filter(|stem| self.state(stem).is_open())
                 .collect();
             if !open.is_empty() {
                 let message = format!(

@@ -25,12 +25,7 @@ pub fn document(pipeline: &Pipeline, request: &Request, notes: &mut Vec<String>)
             "more than {JOBS} jobs, which Buildkite refuses: try `--group layer`"
         ));
     }
-    if pipeline.jobs.iter().any(|job| job.task == Task::Probe) {
-        notes.push(
-            "a probe that is not true yet fails its step: nothing else holds back what comes after"
-                .into(),
-        );
-    }
+    script::note_probes(pipeline, "step", notes);
     notes.push("what starts a Buildkite pipeline is set at Buildkite, not in the file".into());
     let writer = Writer { pipeline, request };
     let mut steps: Vec<Value> = pipeline

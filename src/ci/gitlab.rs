@@ -47,12 +47,7 @@ pub fn document(pipeline: &Pipeline, request: &Request, notes: &mut Vec<String>)
             "more than {CHANGES} paths, which GitLab refuses: any change starts the pipeline"
         ));
     }
-    if pipeline.jobs.iter().any(|job| job.task == Task::Probe) {
-        notes.push(
-            "a probe that is not true yet fails its job: nothing else holds back what comes after"
-                .into(),
-        );
-    }
+    script::note_probes(pipeline, "job", notes);
     if !request.config.secrets.is_empty() {
         notes.push("GitLab gives the project's variables to every job: bind them to protected branches there".into());
     }

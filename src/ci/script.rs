@@ -167,3 +167,13 @@ pub fn note_install(request: &Request, notes: &mut Vec<String>) {
         );
     }
 }
+
+/// Says what a probe does where a system has no way to wait; `unit` is its word
+/// for a job.
+pub fn note_probes(pipeline: &Pipeline, unit: &str, notes: &mut Vec<String>) {
+    if pipeline.jobs.iter().any(|job| job.task == Task::Probe) {
+        notes.push(format!(
+            "a probe that is not true yet fails its {unit}: nothing else holds back what comes after"
+        ));
+    }
+}

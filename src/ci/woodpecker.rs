@@ -24,12 +24,7 @@ pub fn document(pipeline: &Pipeline, request: &Request, notes: &mut Vec<String>)
                 .into(),
         );
     }
-    if pipeline.jobs.iter().any(|job| job.task == Task::Probe) {
-        notes.push(
-            "a probe that is not true yet fails its step: nothing else holds back what comes after"
-                .into(),
-        );
-    }
+    script::note_probes(pipeline, "step", notes);
     let writer = Writer { pipeline, request };
     let labels = writer.labels(notes);
     let steps = pipeline

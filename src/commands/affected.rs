@@ -89,8 +89,7 @@ pub fn run(args: &AffectedArgs, context: &Context) -> Result<Exit, Error> {
     let affected = affected(args, context)?;
     if args.format == Format::Json {
         let written = super::write_json(&mut io::stdout().lock(), &affected);
-        written.map_err(Error::disk("write to", "standard output"))?;
-        return Ok(Exit::Done);
+        return super::done(written);
     }
     for card in &affected.cards {
         super::say(&format!("{} ({})", card.stem, card.why.join(", ")))?;
@@ -106,7 +105,7 @@ fn affected(args: &AffectedArgs, context: &Context) -> Result<Affected, Error> {
     };
     let (selection, plan) = planned(&asked, context)?;
     let none = SelectionArgs::default();
-    let workspace = selection.workspace(&none, context, true)?.assuming_tools();
+    let workspace = selection.workspace(&none, true)?.assuming_tools();
     let root = &selection.project.root;
     let top = top_of(root);
     let tree = OldTree::write(&top, &args.since, context)?;
@@ -171,7 +170,7 @@ impl Old {
         then.global.store = Some(workspace.store.folder().to_owned());
         let none = SelectionArgs::default();
         let selection = Selection::read(&none, &then).ok()?;
-        let world = selection.workspace(&none, &then, true).ok()?;
+        let world = selection.workspace(&none, true).ok()?;
         let mut old = Old {
             workspace: world.assuming_tools(),
             cards: BTreeMap::new(),
@@ -179,10 +178,10 @@ impl Old {
         };
         let known = |stem: &&Stem| old.selection.deck.card(stem).is_some();
         let stems: Vec<&Stem> = stems.iter().filter(known).collect();
-        let mut cards = old.planned(&stems, &then);
+        let mut cards = old.planned(&stems);
         if cards.is_none() {
             // One card at fault hides no other.
-            let each = stems.iter().filter_map(|stem| old.planned(&[*stem], &then));
+            let each = stems.iter().filter_map(|stem| old.planned(&[*stem]));
             cards = Some(each.flatten().collect());
         }
         let cards = cards.unwrap_or_default().into_iter();
@@ -190,7 +189,7 @@ impl Old {
         Some(old)
     }
 
-    fn planned(&self, stems: &[&Stem], context: &Context) -> Option<Vec<PlannedCard>> {
+    fn planned(&self, stems: &[&Stem]) -> Option<Vec<PlannedCard>> {
         if stems.is_empty() {
             return Some(Vec::new());
         }
@@ -199,10 +198,7 @@ impl Old {
             only: true,
             ..SelectionArgs::default()
         };
-        self.selection
-            .plan(&args, context)
-            .ok()
-            .map(|plan| plan.cards)
+        self.selection.plan(&args).ok().map(|plan| plan.cards)
     }
 
     /// Why `card` is not what it was.

@@ -1,51 +1,197 @@
-//! `mikado run` where nothing is to be done: told from the index of the last
-//! run of the same words, before anything else is read or started.
+//! `mikado run` of the same words as before: from the index of that run, before
+//! anything else is read or started.
+//!
+//! Where nothing differs, that is told and all is done. Where what differs
+//! concerns some cards alone, only they and what comes after them are looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::card::Stem;
-use crate::cli::{Context, Format, terminal_columns};
+use crate::card::{Card, Source, Stem};
+use crate::cli::{Context, terminal_columns};
 use crate::diagnostic::Paint;
 use crate::digest::Digest;
-use crate::event::Outcome;
-use crate::index::{self, Index, Kind, Request, Told, Verdict, Watched};
+use crate::index::{Index, Member, Request, Told, Verdict};
 use crate::plan::{Plan, PlannedCard};
-use crate::project::CONFIG;
 use crate::report::folded::Folded;
 use crate::report::{PlainReport, Report, Summary};
-use crate::runner::definition::{Kind as WorkKind, Root};
-use crate::runner::lock::TOOL_LOCK;
-use crate::runner::sources::SOURCES;
-use crate::workspace::Workspace;
+use crate::runner::work::{self, Overrides, Runners};
 
 use super::run::RunArgs;
-use super::run_ci;
 use super::selection::Selection;
 
-/// Tells that nothing is to be done, where the index of the last run of the same
-/// words shows it: the exit code. `None` where it has to be found out.
-pub(crate) fn nothing_to_do(arguments: &[OsString]) -> Option<u8> {
+/// What the index of an earlier run of the same words shows.
+pub(crate) enum Look {
+    /// Nothing is to be done, and that was told; the exit code.
+    Told(u8),
+    /// Some cards have to be looked at.
+    Partial(Arc<Partial>),
+}
+
+/// An earlier run of the same words, of which only some cards have to be looked
+/// at.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    pub(super) request: Request,
+    pub(super) index: Index,
+    pub(super) told: Told,
+    pub(super) members: Vec<Member>,
+    /// The cards of which something differs, and what comes after them.
+    pub(super) cards: BTreeSet<u32>,
+    /// A moment before anything was looked at, in nanoseconds since 1970.
+    pub(super) began_ns: i64,
+    numbers: BTreeMap<String, u32>,
+}
+
+/// Looks whether an earlier run of the same words left anything to do; `None`
+/// where it has to be found out.
+pub(crate) fn look(arguments: &[OsString]) -> Option<Look> {
     let began = Instant::now();
     if !arguments.iter().any(|word| word == "run") {
         return None;
     }
+    let began_ns = now_ns();
     let request = Request::of(arguments)?;
     let index = Index::open(&request)?;
     let told = index.told()?;
     let is_same = |(name, digest): (&String, &Option<Digest>)| value_of(name) == *digest;
-    if !told.variables.iter().all(is_same) || index.verdict() != Verdict::Same {
+    if !told.variables.iter().all(is_same) {
         return None;
     }
-    // A closed pipe ends the talk, as in a run.
-    drop(tell(&index, told, began));
-    Some(0)
+    match index.verdict() {
+        Verdict::Same => {
+            // A closed pipe ends the talk, as in a run.
+            drop(tell(&index, told, began));
+            Some(Look::Told(0))
+        }
+        Verdict::Cards(changed) => {
+            let members = index.members()?;
+            let cards = with_dependents(&members, changed);
+            let numbers = cards.iter().filter_map(|number| {
+                let member = members.get(usize::try_from(*number).ok()?)?;
+                Some((member.stem.clone(), *number))
+            });
+            Some(Look::Partial(Arc::new(Partial {
+                numbers: numbers.collect(),
+                request,
+                told,
+                members,
+                cards,
+                began_ns,
+                index,
+            })))
+        }
+        Verdict::Differs => None,
+    }
 }
 
-fn value_of(name: &str) -> Option<Digest> {
+/// These cards and all that come after them: a card comes before those that it
+/// blocks.
+fn with_dependents(members: &[Member], changed: BTreeSet<u32>) -> BTreeSet<u32> {
+    let mut cards = changed;
+    for (number, member) in (0..).zip(members) {
+        if member.before.iter().any(|before| cards.contains(before)) {
+            cards.insert(number);
+        }
+    }
+    cards
+}
+
+/// Nanoseconds since 1970.
+pub(super) fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(0))
+}
+
+pub(super) fn value_of(name: &str) -> Option<Digest> {
     std::env::var_os(name).map(|value| Digest::of(value.as_encoded_bytes()))
+}
+
+impl Partial {
+    /// The number of a card that is looked at.
+    pub(super) fn number(&self, stem: &Stem) -> Option<u32> {
+        self.numbers.get(stem.as_str()).copied()
+    }
+
+    /// The cards that are not looked at, in order: the stem, and whether it is a
+    /// build.
+    pub(super) fn others(&self) -> impl Iterator<Item = (&std::ffi::OsStr, bool)> {
+        let cards = (0..).zip(self.index.cards());
+        cards.filter_map(|(number, card)| (!self.cards.contains(&number)).then_some(card))
+    }
+
+    /// The checks that are shown of those: the card, the check, what it printed.
+    pub(super) fn shown_of_others(&self) -> impl Iterator<Item = (Stem, String, Vec<u8>)> {
+        let shown = self.told.shown.iter();
+        let others = shown.filter(|(card, ..)| !self.numbers.contains_key(card));
+        others.map(|(card, check, output)| (Stem::new(card), check.clone(), output.clone()))
+    }
+
+    /// How many those are.
+    pub(super) fn count_of_others(&self) -> usize {
+        self.index.count() - self.cards.len()
+    }
+
+    /// The cards to look at, read; their plan; and the artifacts of the others.
+    /// `None` where that is not enough for what is asked.
+    pub(super) fn read(
+        &self,
+        args: &RunArgs,
+        context: &Context,
+    ) -> Option<(Selection, Plan, BTreeMap<Stem, Digest>)> {
+        if !args.selection.given.with.is_empty() || !args.yes.is_empty() {
+            return None;
+        }
+        let member = |number: u32| self.members.get(usize::try_from(number).ok()?);
+        let looked_at = || self.cards.iter().filter_map(|number| member(*number));
+        let selection = Selection::of_some(&args.selection, context, self.told.removes, |root| {
+            let read = |member: &Member| {
+                let bytes = std::fs::read(root.join(&member.path)).ok()?;
+                let source = Source::new(member.path.clone(), bytes);
+                Some(Card::read(Stem::new(&member.stem), source))
+            };
+            looked_at().map(read).collect()
+        })?;
+        let mut runners = Runners::new(&selection.project.root, &selection.project.runners_dir);
+        let overrides = Overrides {
+            project: selection.project.config.with.clone(),
+            ..Overrides::default()
+        };
+        let mut cards = Vec::new();
+        let mut given = BTreeMap::new();
+        for of_run in looked_at() {
+            let stem = Stem::new(&of_run.stem);
+            let card = selection.deck.card(&stem)?;
+            let work = runners.work(card, selection.headings()).ok()?;
+            let mut uses = Vec::new();
+            for (role, number) in &of_run.uses {
+                let used = member(*number)?;
+                let stem = Stem::new(&used.stem);
+                if !self.cards.contains(number) {
+                    given.insert(stem.clone(), used.artifact?);
+                }
+                uses.push((role.clone(), stem));
+            }
+            let before = of_run.before.iter();
+            let before = before.map(|number| Some(Stem::new(&member(*number)?.stem)));
+            cards.push(PlannedCard {
+                title: card.title(),
+                open: card.is_open(),
+                asked: of_run.asked,
+                parameters: work::parameters(card, &work, &overrides).ok()?,
+                uses,
+                before: before.collect::<Option<BTreeSet<Stem>>>()?,
+                // Only builds have anything that differs beside their own file.
+                steps: Vec::new(),
+                work,
+                stem,
+            });
+        }
+        Some((selection, Plan::new(cards), given))
+    }
 }
 
 fn tell(index: &Index, told: Told, began: Instant) -> io::Result<()> {
@@ -55,7 +201,7 @@ fn tell(index: &Index, told: Told, began: Instant) -> io::Result<()> {
     });
     let out = Box::new(Folded::new(io::stdout().lock(), columns));
     let mut report = PlainReport::new(out, Paint(colour), false, false);
-    report.fresh(index.cards())?;
+    report.fresh(&mut index.cards())?;
     let shown = told.shown.into_iter();
     report.finish(&Summary {
         fresh: index.count(),
@@ -65,167 +211,4 @@ fn tell(index: &Index, told: Told, began: Instant) -> io::Result<()> {
             .collect(),
         ..Summary::default()
     })
-}
-
-/// A run that has ended, with all that it went by.
-pub(super) struct Ended<'a> {
-    pub(super) args: &'a RunArgs,
-    pub(super) context: &'a Context,
-    pub(super) selection: &'a Selection,
-    pub(super) workspace: &'a Workspace,
-    pub(super) plan: &'a Plan,
-    pub(super) outcomes: &'a [Outcome],
-    pub(super) summary: &'a Summary,
-    /// A moment before anything was read, in nanoseconds since 1970.
-    pub(super) began_ns: i64,
-}
-
-impl Ended<'_> {
-    /// Keeps what the run went by, for the next one of the same words, where
-    /// that one would find that nothing is to be done.
-    pub(super) fn remember(&self) {
-        if !self.is_usual() || !self.is_done() {
-            return;
-        }
-        let arguments: Vec<OsString> = std::env::args_os().collect();
-        let (Some(request), Some(trees)) = (Request::of(&arguments), self.trees()) else {
-            return;
-        };
-        let watched = self.watched();
-        let cards = self.plan.cards.iter();
-        let numbers: BTreeMap<&Stem, u32> = cards.clone().map(|card| &card.stem).zip(0..).collect();
-        self.workspace
-            .watch(&watched, |stem| numbers.get(stem).copied());
-        let cards: Vec<(&str, bool)> = cards
-            .map(|card| (card.stem.as_str(), card.work.kind == WorkKind::Build))
-            .collect();
-        let local = self.workspace.local.folder();
-        let told = self.told();
-        index::write(
-            local,
-            &request,
-            self.began_ns,
-            watched,
-            trees,
-            &cards,
-            &told,
-        );
-    }
-
-    fn told(&self) -> Told {
-        let cards = self.plan.cards.iter();
-        let variables = cards.flat_map(|card| &card.work.definition.key_env);
-        let shown = self.summary.shown.iter();
-        Told {
-            colour: self.context.colour_that_is_said(),
-            shown: shown
-                .map(|(card, check, output)| (card.to_string(), check.clone(), output.clone()))
-                .collect(),
-            variables: variables
-                .map(|name| (name.clone(), value_of(name)))
-                .collect(),
-        }
-    }
-
-    /// Whether a run of these words tells of nothing but its cards.
-    fn is_usual(&self) -> bool {
-        let (args, selection) = (self.args, &self.args.selection);
-        let is_odd = args.force
-            || args.check_deterministic
-            || args.replay
-            || args.junit.is_some()
-            || selection.only
-            || selection.refresh
-            || !selection.sources.is_empty();
-        let in_ci =
-            run_ci::log(self.context).is_some() || self.context.is_set("GITHUB_STEP_SUMMARY");
-        !is_odd && !in_ci && args.format == Format::Text
-    }
-
-    /// Whether the next run would find nothing to do.
-    fn is_done(&self) -> bool {
-        let has_passed = |outcome: &Outcome| match outcome {
-            Outcome::Passed { not_cached, .. } => not_cached.is_none(),
-            _ => false,
-        };
-        let has_namespaces = self.workspace.kernel().mount_namespaces;
-        // What depends on more than files: a check of each run, and a root that a
-        // mount namespace may or may not put at its place.
-        let is_settled = |card: &PlannedCard| {
-            let definition = &card.work.definition;
-            (definition.root != Root::Fixed || has_namespaces)
-                && !definition.verify.iter().any(|check| check.always)
-        };
-        self.summary.passed_unmarked.is_empty()
-            && self.summary.sources.is_empty()
-            && self.outcomes.iter().all(has_passed)
-            && self.plan.cards.iter().all(is_settled)
-    }
-
-    /// What the reading of cards, runners and settings went by.
-    fn watched(&self) -> Watched {
-        let (selection, context) = (self.selection, self.context);
-        let watched = Watched::default();
-        let project = &selection.project;
-        let here = context
-            .here
-            .canonicalize()
-            .unwrap_or_else(|_| context.here.clone());
-        for folder in here.ancestors().chain(project.root.ancestors()) {
-            watched.add(folder.join(".git"), Kind::Presence);
-            watched.add(folder.join("cards"), Kind::Presence);
-            watched.add(folder.join(CONFIG), Kind::Presence);
-        }
-        watched.add(project.root.join(CONFIG), Kind::Target);
-        for folder in &project.config.cards {
-            watched.add(project.root.join(folder), Kind::Target);
-        }
-        watched.add(project.root.join("cards"), Kind::Target);
-        for folder in &context.global.cards {
-            watched.add(here.join(folder), Kind::Target);
-        }
-        for folder in &project.card_dirs {
-            watched.add_above(folder);
-        }
-        for folder in selection.deck.folders() {
-            watched.add_walked(folder);
-        }
-        for card in selection.deck.cards() {
-            watched.add(project.root.join(card.path()), Kind::Target);
-        }
-        let runners = &project.runners_dir;
-        watched.add(runners, Kind::Target);
-        for name in [TOOL_LOCK, SOURCES] {
-            watched.add(runners.join(name), Kind::Target);
-        }
-        for name in selection.runner_names() {
-            watched.add(runners.join(format!("{name}.yaml")), Kind::Target);
-            watched.add(runners.join(name), Kind::Presence);
-        }
-        watched.add(self.workspace.local.folder().join("artifacts"), Kind::Entry);
-        watched
-    }
-
-    /// The artifacts, as the store last saw them whole.
-    fn trees(&self) -> Option<Vec<index::Tree>> {
-        let mut owners: BTreeMap<Digest, u32> = BTreeMap::new();
-        for (number, outcome) in (0..).zip(self.outcomes) {
-            if let Outcome::Passed {
-                artifact: Some(artifact),
-                ..
-            } = outcome
-            {
-                let owner = owners.entry(*artifact).or_insert(number);
-                if *owner != number {
-                    *owner = index::NO_CARD;
-                }
-            }
-        }
-        let mut trees = Vec::new();
-        for (digest, owner) in owners {
-            let states = self.workspace.store.tree_states(&digest).ok()??;
-            trees.push((owner, self.workspace.store.path_of_tree(&digest), states));
-        }
-        Some(trees)
-    }
 }

@@ -67,7 +67,7 @@ pub enum ArtifactCommand {
 pub fn run(args: ArtifactArgs, context: &Context) -> Result<Exit, Error> {
     let none = SelectionArgs::default();
     let selection = Selection::read(&none, context)?;
-    let workspace = selection.workspace(&none, context, true)?;
+    let workspace = selection.workspace(&none, true)?;
     match &args.command {
         ArtifactCommand::Path { card } => {
             let (_, digest) = artifact(card, &selection, &workspace)?;

@@ -18,7 +18,7 @@ use crate::process::Deed;
 use crate::runner::definition::Kind;
 use crate::words::count;
 
-use super::selection::{Selection, SelectionArgs, ToolsFrom};
+use super::selection::{GivenArgs, Selection, SelectionArgs};
 use super::write_json;
 
 /// Say what a build touches and does not declare
@@ -32,15 +32,9 @@ pub struct AuditArgs {
     /// Which card: a stem, an alias or the beginning of a stem
     #[arg(value_name = "CARD")]
     pub card: String,
-    /// Take another tree as a source: NAME=PATH or NAME=git+URL?ref=REF
-    #[arg(long = "source", value_name = "NAME=TREE")]
-    pub sources: Vec<String>,
-    /// Give a parameter: NAME=VALUE
-    #[arg(long = "with", value_name = "[CARD:]NAME=VALUE")]
-    pub with: Vec<String>,
-    /// Where tools come from
-    #[arg(long, value_enum, value_name = "WHERE")]
-    pub tools: Option<ToolsFrom>,
+    /// With what
+    #[command(flatten)]
+    pub given: GivenArgs,
     /// How to print what was found
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
@@ -53,19 +47,10 @@ pub struct AuditArgs {
 /// Where the cards, the store or the disk are in the way, or the kernel can't
 /// record.
 pub fn run(args: AuditArgs, context: &Context) -> Result<Exit, Error> {
-    let select = SelectionArgs {
-        cards: vec![args.card.clone()],
-        only: true,
-        sources: args.sources.clone(),
-        with: args.with.clone(),
-        tools: args.tools,
-        ..SelectionArgs::default()
-    };
+    let select = SelectionArgs::alone(&args.card, &args.given);
     let selection = Selection::read(&select, context)?;
     let stem = selection.find(&args.card)?;
-    let plan = selection.plan(&select, context)?;
-    let card = plan.cards.into_iter().find(|card| card.stem == stem);
-    let card = card.ok_or_else(|| Error::Bug(format!("no card `{stem}` in its plan")))?;
+    let card = selection.planned(&select, &stem)?;
     if card.work.kind != Kind::Build {
         let message = format!("`{stem}` is no build: nothing that it does has to be declared");
         return Err(Error::usage(
@@ -77,7 +62,7 @@ pub fn run(args: AuditArgs, context: &Context) -> Result<Exit, Error> {
         Some(name) => format!("runners/{name}.yaml"),
         None => format!("the runner in `{stem}`"),
     };
-    let workspace = Arc::new(selection.workspace(&select, context, false)?);
+    let workspace = Arc::new(selection.workspace(&select, false)?);
     let listener = &mut |event: &Event| {
         if let Event::ToolProvisioning { tool } = event {
             // Nobody listens: then nobody is told.

@@ -15,7 +15,7 @@ use crate::words::{series, shell_word};
 use super::list::ListArgs;
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
-use super::write_json;
+use super::{done, write_json};
 
 /// List the cards that can be worked on now
 #[derive(Clone, Debug, Default, Args)]
@@ -103,8 +103,7 @@ pub fn blocked(args: BlockedArgs, context: &Context) -> Result<Exit, Error> {
         Format::Json => write_json(out, &answer),
         Format::Text => text(out, &answer, asked.as_ref(), &view, context.screen()),
     };
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    done(written)
 }
 
 fn leaf(stem: &Stem, view: &View<'_>) -> Leaf {

@@ -16,6 +16,7 @@ use crate::project::Project;
 use crate::runner::definition::{Input, Kind};
 use crate::runner::sources::{SOURCES, SourceSpec};
 use crate::words::{self, shell_word};
+use crate::workspace::read_or_empty;
 
 use super::ci_matrix::{self, MatrixArgs};
 use super::selection::{Selection, SelectionArgs};
@@ -126,7 +127,7 @@ pub(crate) fn planned(args: &JobArgs, context: &Context) -> Result<(Selection, P
         ..SelectionArgs::default()
     };
     let selection = Selection::read(&asked, context)?;
-    let plan = selection.plan(&asked, context)?;
+    let plan = selection.plan(&asked)?;
     Ok((selection, plan))
 }
 
@@ -228,9 +229,7 @@ fn read_by(plan: &Plan, project: &Project, folder: &str) -> Result<Vec<String>, 
     };
     let mut patterns: Vec<(String, String)> = Vec::new();
     for card in &plan.cards {
-        let definition = &card.work.definition;
-        let fetches = definition.fetch.values().flat_map(|fetch| &fetch.inputs);
-        for input in definition.inputs.iter().flatten().chain(fetches) {
+        for input in card.work.definition.all_inputs() {
             if let Some(base) = folder_of(input, card, &sources) {
                 let expanded = card.parameters.expand_list(&input.paths);
                 let listed = expanded.unwrap_or_else(|_| vec!["**".into()]);
@@ -276,11 +275,7 @@ fn folder_of(
 
 fn sources(project: &Project) -> Result<BTreeMap<String, SourceSpec>, Error> {
     let path = project.runners_dir.join(SOURCES);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(Error::disk("read", path)(error)),
-    };
+    let text = read_or_empty(&path)?;
     let read: Result<Option<BTreeMap<String, SourceSpec>>, _> = serde_yaml::from_str(&text);
     let read = read.map_err(|error| Error::usage(format!("`{}`: {error}", path.display()), ""))?;
     Ok(read.unwrap_or_default())
@@ -309,11 +304,7 @@ fn write(path: &Path, written: &Written, request: &Request) -> Result<Exit, Erro
 
 fn check(path: &Path, written: &Written, request: &Request) -> Result<Exit, Error> {
     let shown = request.system.path();
-    let found = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(Error::disk("read", path)(error)),
-    };
+    let found = read_or_empty(path)?;
     if found == written.text {
         return super::say(&format!("{shown} is up to date"));
     }

@@ -12,10 +12,9 @@ use crate::card::Stem;
 use crate::ci::{Job, Node, Pipeline};
 use crate::cli::{Context, Format};
 use crate::error::{Error, Exit};
-use crate::runner::definition::Kind;
 
 use super::ci::{JobArgs, planned};
-use super::plan::{Foreseen, foresee};
+use super::foresight::{Foreseen, Foresight};
 use super::selection::SelectionArgs;
 
 /// How many jobs a matrix of GitHub's may have.
@@ -101,22 +100,16 @@ pub fn run(args: &MatrixArgs, context: &Context) -> Result<Exit, Error> {
         return Ok(Exit::Done);
     }
     let written = super::write_json(&mut io::stdout().lock(), &matrix);
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    super::done(written)
 }
 
 fn matrix(args: &MatrixArgs, context: &Context) -> Result<Matrix, Error> {
     let (selection, plan) = planned(&args.jobs, context)?;
-    let workspace = selection.workspace(&SelectionArgs::default(), context, true)?;
-    let mut artifacts = BTreeMap::new();
-    let mut unknown = BTreeMap::new();
+    let workspace = selection.workspace(&SelectionArgs::default(), true)?;
+    let mut foresight = Foresight::of_jobs(&workspace);
     let mut foreseen: BTreeMap<&Stem, Foreseen> = BTreeMap::new();
     for card in &plan.cards {
-        let seen = foresee(card, &workspace, &mut artifacts, &unknown)?;
-        if seen.verb != "fresh" && card.work.kind == Kind::Build {
-            unknown.insert(card.stem.clone(), ());
-        }
-        foreseen.insert(&card.stem, seen);
+        foreseen.insert(&card.stem, foresight.look(card)?);
     }
     workspace.trace.save(&workspace.local.new_folder());
     let nodes: Vec<Node> = plan.cards.iter().map(Node::of).collect();

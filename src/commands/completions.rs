@@ -53,8 +53,7 @@ pub fn run(args: CompletionsArgs, _: &Context) -> Result<Exit, Error> {
     let written = shell
         .write_registration(ASKED, "mikado", "mikado", "mikado", &mut script)
         .and_then(|()| io::stdout().write_all(&script));
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    super::done(written)
 }
 
 /// Answers a shell, where one asks; whether it did.

@@ -389,7 +389,7 @@ fn try_disk(scratch: &Path) -> io::Result<bool> {
 fn tools(context: &Context) -> Vec<HealthFinding> {
     let none = SelectionArgs::default();
     let opened = Selection::read(&none, context)
-        .and_then(|selection| Ok((selection.workspace(&none, context, true)?, selection)));
+        .and_then(|selection| Ok((selection.workspace(&none, true)?, selection)));
     let (workspace, selection) = match opened {
         Ok(opened) => opened,
         Err(error) => {

@@ -300,8 +300,7 @@ pub fn run(args: ExplainArgs, context: &Context) -> Result<Exit, Error> {
         }
     };
     let written = context.out(Format::Text).write_all(text.as_bytes());
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    super::done(written)
 }
 
 #[cfg(test)]

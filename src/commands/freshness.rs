@@ -6,14 +6,13 @@ use serde_json::Value;
 
 use crate::answer::{self, ArtifactObject, MadeBy};
 use crate::card::Stem;
-use crate::cli::Context;
 use crate::engine::store_error;
 use crate::error::Error;
 use crate::plan::PlannedCard;
 use crate::runner::definition::Kind;
 use crate::workspace::Workspace;
 
-use super::plan::{Foreseen, foresee};
+use super::foresight::{Foreseen, Foresight};
 use super::selection::{Selection, SelectionArgs};
 
 /// What `run` would do with a card, and the world it was found out in.
@@ -27,11 +26,7 @@ pub(crate) struct Freshness {
 
 impl Freshness {
     /// Looks at a build's chain; other cards have no freshness.
-    pub(crate) fn of(
-        stem: &Stem,
-        selection: &Selection,
-        context: &Context,
-    ) -> Result<Freshness, Error> {
+    pub(crate) fn of(stem: &Stem, selection: &Selection) -> Result<Freshness, Error> {
         let args = SelectionArgs {
             cards: vec![stem.to_string()],
             ..SelectionArgs::default()
@@ -42,7 +37,7 @@ impl Freshness {
             workspace: None,
             faults: Vec::new(),
         };
-        let plan = match selection.plan(&args, context) {
+        let plan = match selection.plan(&args) {
             Ok(plan) => plan,
             Err(Error::Findings(findings)) => {
                 none.faults = findings
@@ -53,14 +48,10 @@ impl Freshness {
             }
             Err(error) => return Err(error),
         };
-        let workspace = selection.workspace(&args, context, true)?;
-        let mut artifacts = BTreeMap::new();
-        let mut unknown = BTreeMap::new();
+        let workspace = selection.workspace(&args, true)?;
+        let mut foresight = Foresight::of_run(&workspace);
         for card in &plan.cards {
-            let foreseen = foresee(card, &workspace, &mut artifacts, &unknown)?;
-            if foreseen.verb == "run" && card.work.kind == Kind::Build {
-                unknown.insert(card.stem.clone(), ());
-            }
+            let foreseen = foresight.look(card)?;
             if card.stem == *stem {
                 none.card = Some(card.clone());
                 none.foreseen = Some(foreseen);

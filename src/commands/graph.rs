@@ -6,7 +6,6 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 
 use crate::card::Stem;
-use crate::chain::State;
 use crate::cli::{Context, Format};
 use crate::columns::one_line;
 use crate::error::{Error, Exit};
@@ -14,7 +13,7 @@ use crate::graph::{Drawn, Graph, Way, dot, mermaid, svg, text};
 
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
-use super::write_json;
+use super::{done, write_json};
 
 /// Draw the chain
 ///
@@ -74,20 +73,16 @@ pub fn run(args: GraphArgs, context: &Context) -> Result<Exit, Error> {
         GraphFormat::Svg => write(svg::draw(&graph, args.direction)),
         GraphFormat::Json => write_json(out, &graph.answer()),
     };
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    done(written)
 }
 
 /// What of the project's chain is drawn.
 fn graph(args: &GraphArgs, selection: &Selection) -> Result<Graph, Error> {
     let chain = &selection.chain;
     let view = View::new(selection);
-    let within = match &args.goal {
-        Some(name) => Some(chain.closure(&[selection.find(name)?])),
-        None => None,
-    };
+    let within = selection.within(args.goal.as_deref())?;
     let is_drawn = |stem: &&Stem| {
-        let is_open = matches!(chain.state(stem), State::Ready | State::Blocked);
+        let is_open = chain.state(stem).is_open();
         let files = selection.deck.files(stem.as_str());
         // A page is drawn only where a card requires it.
         let is_card = files.iter().any(|card| !card.page) || !chain.dependents(stem).is_empty();

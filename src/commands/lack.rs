@@ -79,8 +79,7 @@ impl<'a> Lack<'a> {
         let sources = self.sources.as_ref()?;
         let parameters = work::parameters(card, work, &self.overrides).ok()?;
         let definition = &work.definition;
-        let fetched = definition.fetch.values().flat_map(|fetch| &fetch.inputs);
-        let inputs = definition.inputs.iter().flatten().chain(fetched);
+        let inputs = definition.all_inputs();
         let named: BTreeSet<String> = inputs
             .filter_map(|input: &Input| parameters.expand(input.source.as_ref()?).ok())
             .collect();
@@ -103,7 +102,7 @@ impl<'a> Lack<'a> {
     fn tool(&self, card: &Card, work: &Work) -> Option<Coded> {
         let lock = self.lock.as_ref()?;
         let platform = Platform::current()?;
-        let runner = work.runner.as_deref().unwrap_or(card.stem.as_str());
+        let runner = work.runner_name(&card.stem);
         work.definition.tools.iter().find_map(|(name, spec)| {
             let declared = Declared { runner, name, spec };
             let error = match lock.find(&declared, platform) {

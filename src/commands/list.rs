@@ -16,7 +16,7 @@ use crate::words::count;
 
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
-use super::write_json;
+use super::{done, write_json};
 
 /// List the cards with their states
 ///
@@ -54,10 +54,7 @@ pub struct ListArgs {
 pub fn run(args: ListArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&SelectionArgs::default(), context)?;
     let view = View::new(&selection);
-    let chain = match &args.goal {
-        Some(name) => Some(selection.chain.closure(&[selection.find(name)?])),
-        None => None,
-    };
+    let chain = selection.within(args.goal.as_deref())?;
     let chosen: Vec<&Card> = selection
         .deck
         .cards()
@@ -85,8 +82,7 @@ pub fn run(args: ListArgs, context: &Context) -> Result<Exit, Error> {
             said.and_then(|()| table(out, &view, &chosen, &findings, context.screen()))
         }
     };
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    done(written)
 }
 
 impl ListArgs {
@@ -101,7 +97,7 @@ impl ListArgs {
     }
 
     fn shows(&self, card: &Card, state: State) -> bool {
-        let is_open = matches!(state, State::Ready | State::Blocked);
+        let is_open = state.is_open();
         let any = self.ready || self.blocked || self.open || self.complete;
         let chosen = (self.ready && state == State::Ready)
             || (self.blocked && state == State::Blocked)

@@ -14,7 +14,7 @@ use crate::runner::provision::ToolProgress;
 use crate::runner::tools::Declared;
 use crate::store::Store;
 use crate::words::count;
-use crate::workspace::{self, Setting};
+use crate::workspace::{self, Setting, read_or_empty};
 
 use super::selection::{Selection, SelectionArgs};
 
@@ -44,11 +44,7 @@ pub fn run(args: LockArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&SelectionArgs::default(), context)?;
     let project = &selection.project;
     let path = project.runners_dir.join(TOOL_LOCK);
-    let old = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(Error::disk("read", &path)(error)),
-    };
+    let old = read_or_empty(&path)?;
     let old_lock = ToolLock::parse(&old)
         .map_err(|e| Error::usage(format!("`{}` can't be read: {e}", path.display()), ""))?;
     let tools = selection.all_tools();

@@ -13,6 +13,7 @@ pub mod complete;
 pub mod completions;
 pub mod doctor;
 pub mod explain;
+pub(crate) mod foresight;
 pub(crate) mod freshness;
 pub mod graph;
 pub(crate) mod help;
@@ -22,9 +23,11 @@ pub mod list;
 pub mod lock;
 pub mod log;
 pub mod man;
+pub(crate) mod new_file;
 pub mod next;
 pub(crate) mod old_tree;
 pub mod plan;
+pub(crate) mod remember;
 pub(crate) mod reproduce;
 pub mod require;
 pub mod run;
@@ -46,7 +49,11 @@ fn say(line: &str) -> Result<crate::error::Exit, crate::error::Error> {
     let out = std::io::stdout();
     let columns = crate::cli::terminal_columns(std::io::stdout());
     let mut out = crate::report::folded::Folded::new(out.lock(), columns);
-    let written = writeln!(out, "{line}");
+    done(writeln!(out, "{line}"))
+}
+
+/// All is done, once the answer is written.
+fn done(written: std::io::Result<()>) -> Result<crate::error::Exit, crate::error::Error> {
     written.map_err(crate::error::Error::disk("write to", "standard output"))?;
     Ok(crate::error::Exit::Done)
 }

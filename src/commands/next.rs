@@ -16,7 +16,7 @@ use crate::words::{count, shell_word};
 
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
-use super::write_json;
+use super::{done, write_json};
 
 /// Choose one card to work on next
 ///
@@ -44,10 +44,7 @@ pub fn next(args: NextArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&SelectionArgs::default(), context)?;
     let view = View::new(&selection);
     let chain = &selection.chain;
-    let within = match &args.goal {
-        Some(name) => Some(chain.closure(&[selection.find(name)?])),
-        None => None,
-    };
+    let within = selection.within(args.goal.as_deref())?;
     let heights = heights(&selection);
     let is_human = |stem: &Stem| view.work_of(stem).is_some_and(|work| work.human);
     let mut leaves: Vec<&Stem> = selection
@@ -84,8 +81,7 @@ pub fn next(args: NextArgs, context: &Context) -> Result<Exit, Error> {
             write_json(out, &none)
         }
     };
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    done(written)
 }
 
 fn card(stem: &Stem, height: usize, view: &View<'_>, selection: &Selection) -> Option<NextCard> {
@@ -160,7 +156,7 @@ pub(crate) fn runner_for(stem: &Stem) -> String {
 /// For each open card the most cards that lie between it and a goal above it.
 fn heights(selection: &Selection) -> BTreeMap<Stem, usize> {
     let chain = &selection.chain;
-    let open = |stem: &Stem| matches!(chain.state(stem), State::Ready | State::Blocked);
+    let open = |stem: &Stem| chain.state(stem).is_open();
     let all = selection
         .deck
         .stems()

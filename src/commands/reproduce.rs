@@ -21,7 +21,7 @@ type Options = Vec<(&'static str, String)>;
 /// the name of a failed card is enough.
 pub(crate) fn run_again(args: &SelectionArgs, global: &Global, twice: bool) -> Option<String> {
     let mut options = of_place(args, global);
-    options.extend(args.with.iter().map(|with| ("--with", with.clone())));
+    options.extend(args.given.with.iter().map(|with| ("--with", with.clone())));
     if options.is_empty() && !twice {
         return None;
     }
@@ -72,7 +72,7 @@ fn shell(
             None => card.work.definition.with.contains_key(name),
         }
     };
-    let with = args.with.iter().filter(concerns);
+    let with = args.given.with.iter().filter(concerns);
     options.extend(with.map(|with| ("--with", with.clone())));
     let mut command = vec![format!("mikado shell {}", shell_word(card.stem.as_str()))];
     command.extend(words(&options));
@@ -86,8 +86,8 @@ fn of_place(args: &SelectionArgs, global: &Global) -> Options {
     options.extend(global.directory.iter().map(|dir| ("-C", path(dir))));
     options.extend(global.cards.iter().map(|dir| ("--cards", path(dir))));
     options.extend(global.store.iter().map(|dir| ("--store", path(dir))));
-    options.extend(args.sources.iter().map(|s| ("--source", s.clone())));
-    let tools = args.tools.and_then(|tools| tools.to_possible_value());
+    options.extend(args.given.sources.iter().map(|s| ("--source", s.clone())));
+    let tools = args.given.tools.and_then(|tools| tools.to_possible_value());
     options.extend(tools.map(|tools| ("--tools", tools.get_name().to_owned())));
     options
 }

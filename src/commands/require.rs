@@ -1,7 +1,6 @@
 //! `mikado new`, `mikado require` and `mikado unrequire`.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,6 +10,7 @@ use crate::chain::Chain;
 use crate::cli::Context;
 use crate::error::{Error, Exit};
 
+use super::new_file::NewFile;
 use super::say;
 use super::selection::{Selection, SelectionArgs};
 
@@ -80,30 +80,16 @@ pub fn new(args: NewArgs, context: &Context) -> Result<Exit, Error> {
             Some((card, bytes.ok_or_else(|| edit::unchangeable(card))?))
         }
     };
-    let mut file = std::fs::File::options()
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .map_err(Error::disk("write", &path))?;
+    let file = NewFile::create(path.clone()).map_err(Error::disk("write", &path))?;
     let quoted = serde_yaml::to_string(&title).unwrap_or_default();
     let text = format!(
         "---\ntitle: {}\nstatus: active\nrequires: []\n---\n# {title}\n",
         quoted.trim_end()
     );
-    let written = file
-        .write_all(text.as_bytes())
-        .and_then(|()| file.sync_all());
-    let both = written
-        .map_err(Error::disk("write", &path))
-        .and_then(|()| match &change {
-            Some((card, bytes)) => edit::write(&selection.project.root, &card.source, bytes),
-            None => Ok(()),
-        });
-    if let Err(error) = both {
-        // Neither is written, as far as this disk allows.
-        drop(std::fs::remove_file(&path));
-        return Err(error);
-    }
+    file.write_with(&text, || match &change {
+        Some((card, bytes)) => edit::write(&selection.project.root, &card.source, bytes),
+        None => Ok(()),
+    })?;
     let shown = path
         .strip_prefix(&selection.project.root)
         .unwrap_or(&path)

@@ -1,10 +1,11 @@
 //! `mikado run`.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use clap::Args;
 
@@ -12,7 +13,7 @@ use crate::card::{Card, PlanState, Source, Stem, edit};
 use crate::cli::{Context, Format, terminal_columns};
 use crate::engine::{Engine, Mark, Marked, Options, store_error};
 use crate::error::{Error, Exit};
-use crate::event::Event;
+use crate::event::{Event, Outcome};
 use crate::plan::PlannedCard;
 use crate::process::GRACE;
 use crate::report::folded::Folded;
@@ -21,7 +22,8 @@ use crate::runner::definition::Kind;
 use crate::store::{Limits, parallel};
 use crate::workspace::Workspace;
 
-use super::again::Ended;
+use super::again::{Partial, now_ns};
+use super::remember::Ended;
 use super::reproduce;
 use super::run_ci;
 use super::selection::{Selection, SelectionArgs};
@@ -83,9 +85,18 @@ pub struct RunArgs {
 /// Where the cards, the store or the disk are in the way.
 pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
     let began = Instant::now();
-    let began_ns = now_ns();
-    let selection = Arc::new(Selection::read(&args.selection, context)?);
-    let plan = selection.plan(&args.selection, context)?;
+    let partial = context.partial.as_deref();
+    let known = partial.and_then(|partial| Some((partial, partial.read(&args, context)?)));
+    let (partial, began_ns, (selection, plan, known)) = match known {
+        Some((partial, known)) => (Some(partial), partial.began_ns, known),
+        None => {
+            let began_ns = now_ns();
+            let selection = Selection::read(&args.selection, context)?;
+            let plan = selection.plan(&args.selection)?;
+            (None, began_ns, (selection, plan, BTreeMap::new()))
+        }
+    };
+    let selection = Arc::new(selection);
     let is_no_build = |card: &&PlannedCard| card.asked && card.work.kind != Kind::Build;
     if args.check_deterministic
         && let Some(card) = plan.cards.iter().find(is_no_build)
@@ -98,7 +109,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         .iter()
         .map(|name| selection.find(name))
         .collect::<Result<BTreeSet<Stem>, Error>>()?;
-    let workspace = Arc::new(selection.workspace(&args.selection, context, false)?);
+    let workspace = Arc::new(selection.workspace(&args.selection, false)?);
     let limits = selection.project.config.store.limits()?;
     let marks = !args.no_mark && selection.project.config.marks_on_run();
     let options = Options {
@@ -112,7 +123,10 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         memory: memory(),
         twice: args.check_deterministic,
         replay: args.replay,
-        given: run_ci::given(&plan, &selection, &args.selection, context, &workspace)?,
+        given: match partial {
+            Some(_) => known,
+            None => run_ci::given(&plan, &selection, &args.selection, &workspace)?,
+        },
         ..Options::default()
     };
     if workspace.store.is_writable() {
@@ -120,8 +134,15 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         registered.map_err(|e| store_error(&e))?;
     }
     let mut report = report(&args, context);
+    if let Some(partial) = partial {
+        // A closed pipe ends the talk, not the work.
+        drop(report.fresh(&mut partial.others()));
+    }
     let mut marked = 0;
-    let mut shown = Vec::new();
+    let mut shown: Vec<_> = partial
+        .into_iter()
+        .flat_map(Partial::shown_of_others)
+        .collect();
     let mut broken_pipe = false;
     let writer = edit::Writer::default();
     let marked_in = Arc::clone(&selection);
@@ -163,14 +184,13 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         ..Summary::default()
     };
     for (card, outcome) in plan.cards.iter().zip(&ran.outcomes) {
-        let blocks = plan
-            .cards
-            .iter()
-            .filter(|other| other.before.contains(&card.stem))
-            .map(|other| other.stem.clone())
-            .collect();
+        let blocks = match outcome {
+            Outcome::Waits(_) => plan.dependents_of(&card.stem),
+            _ => Vec::new(),
+        };
         summary.add(&card.stem, outcome, marks, blocks);
     }
+    summary.fresh += partial.map_or(0, Partial::count_of_others);
     drop(report.finish(&summary));
     let ended = Ended {
         args: &args,
@@ -181,17 +201,13 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         outcomes: &ran.outcomes,
         summary: &summary,
         began_ns,
+        partial,
+        folders_stand: OnceCell::new(),
     };
     ended.remember();
     run_ci::leave(&mut summary, args.junit.as_deref(), &selection, context)?;
     tidy(&workspace, &limits);
     Ok(ran.exit)
-}
-
-/// Nanoseconds since 1970.
-fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(0))
 }
 
 /// How often a card is read again that somebody writes at the same moment.
@@ -255,9 +271,8 @@ fn tidy(workspace: &Workspace, limits: &Limits) {
     if !workspace.store.is_writable() {
         return;
     }
-    if let Ok(kept) = workspace.store.kept_by_work_trees() {
-        drop(workspace.store.collect_if_due(limits, &kept));
-    }
+    let kept = || workspace.store.kept_by_work_trees();
+    drop(workspace.store.collect_if_due(limits, kept));
 }
 
 fn report(args: &RunArgs, context: &Context) -> Box<dyn Report> {

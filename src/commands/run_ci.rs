@@ -18,7 +18,7 @@ use crate::runner::work::runner_place;
 use crate::workspace::Workspace;
 
 use super::ci::top_of;
-use super::plan::foresee;
+use super::foresight::Foresight;
 use super::selection::{Selection, SelectionArgs};
 
 /// The CI system whose log this is, where it reads one.
@@ -37,31 +37,26 @@ pub(crate) fn given(
     plan: &Plan,
     selection: &Selection,
     args: &SelectionArgs,
-    context: &Context,
     workspace: &Workspace,
 ) -> Result<BTreeMap<Stem, Digest>, Error> {
-    let mut artifacts = BTreeMap::new();
     let own = |stem: &Stem| plan.cards.iter().any(|card| card.stem == *stem);
     let used = plan.cards.iter().flat_map(|card| &card.uses);
     if !args.only || used.into_iter().all(|(_, stem)| own(stem)) {
-        return Ok(artifacts);
+        return Ok(BTreeMap::new());
     }
     let whole = SelectionArgs {
         only: false,
         ..args.clone()
     };
     // What is at fault there is not run here.
-    let Ok(whole) = selection.plan(&whole, context) else {
-        return Ok(artifacts);
+    let Ok(whole) = selection.plan(&whole) else {
+        return Ok(BTreeMap::new());
     };
-    let mut unknown = BTreeMap::new();
+    let mut foresight = Foresight::of_jobs(workspace);
     for card in whole.cards.iter().filter(|card| !own(&card.stem)) {
-        let foreseen = foresee(card, workspace, &mut artifacts, &unknown)?;
-        if foreseen.verb != "fresh" && card.work.kind == Kind::Build {
-            unknown.insert(card.stem.clone(), ());
-        }
+        foresight.look(card)?;
     }
-    Ok(artifacts)
+    Ok(foresight.artifacts())
 }
 
 /// How each card ended, with where it stands in the repository.
@@ -106,7 +101,7 @@ pub(crate) fn leave(
     }
     let page = context.user.value("GITHUB_STEP_SUMMARY");
     if let Some(page) = page.filter(|page| !page.is_empty()) {
-        summary.by_hand = by_hand(summary, selection, context);
+        summary.by_hand = by_hand(summary, selection);
         let mut options = std::fs::OpenOptions::new();
         let opened = options.create(true).append(true).open(page);
         let text = markdown::summary(summary);
@@ -117,13 +112,13 @@ pub(crate) fn leave(
 }
 
 /// The open hand cards of the plan that no part of this run is about.
-fn by_hand(summary: &Summary, selection: &Selection, context: &Context) -> Vec<(Stem, String)> {
+fn by_hand(summary: &Summary, selection: &Selection) -> Vec<(Stem, String)> {
     let all = SelectionArgs {
         all: true,
         ..SelectionArgs::default()
     };
     // A fault elsewhere is told of by `check`.
-    let Ok(plan) = selection.plan(&all, context) else {
+    let Ok(plan) = selection.plan(&all) else {
         return Vec::new();
     };
     let told = |stem: &Stem| summary.rows.iter().any(|row| row.card == *stem);

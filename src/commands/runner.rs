@@ -1,13 +1,12 @@
 //! `mikado runner`.
 
-use std::io::Write;
-
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::card::edit;
 use crate::cli::Context;
 use crate::error::{Error, Exit};
 
+use super::new_file::NewFile;
 use super::say;
 use super::selection::{Selection, SelectionArgs};
 
@@ -116,11 +115,7 @@ pub fn run(args: RunnerArgs, context: &Context) -> Result<Exit, Error> {
     let folder = &selection.project.runners_dir;
     std::fs::create_dir_all(folder).map_err(Error::disk("make", folder))?;
     let path = folder.join(format!("{name}.yaml"));
-    let file = std::fs::File::options()
-        .write(true)
-        .create_new(true)
-        .open(&path);
-    let mut file = match file {
+    let file = match NewFile::create(path.clone()) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             let message = format!("the runner `{name}` is there already");
             return Err(Error::usage(
@@ -130,15 +125,9 @@ pub fn run(args: RunnerArgs, context: &Context) -> Result<Exit, Error> {
         }
         other => other.map_err(Error::disk("write", &path))?,
     };
-    let both = file
-        .write_all(text.as_bytes())
-        .map_err(Error::disk("write", &path))
-        .and_then(|()| edit::write(&selection.project.root, &card.source, &bytes));
-    if let Err(error) = both {
-        // Neither is written, as far as this disk allows.
-        drop(std::fs::remove_file(&path));
-        return Err(error);
-    }
+    file.write_with(text, || {
+        edit::write(&selection.project.root, &card.source, &bytes)
+    })?;
     let shown = path
         .strip_prefix(&selection.project.root)
         .unwrap_or(&path)

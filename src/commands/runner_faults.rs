@@ -106,7 +106,7 @@ pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) ->
                     checker.sources(sources, &mut found);
                 }
                 if let Some(lock) = &lock {
-                    checker.tools(lock, work.runner.as_deref(), &mut found);
+                    checker.tools(lock, work.runner_name(&card.stem), &mut found);
                 }
                 let written = checker.written;
                 users.push(User {

@@ -2,7 +2,7 @@
 //! their work, read and checked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use indexmap::IndexMap;
@@ -37,6 +37,17 @@ pub struct SelectionArgs {
     /// The named cards alone: what they use must be in the store
     #[arg(long, requires = "CARD")]
     pub only: bool,
+    /// With what
+    #[command(flatten)]
+    pub given: GivenArgs,
+    /// Ask git again what tags and branches are
+    #[arg(long)]
+    pub refresh: bool,
+}
+
+/// What of a card's surroundings the command line gives.
+#[derive(Clone, Debug, Default, Args)]
+pub struct GivenArgs {
     /// Take another tree as a source: NAME=PATH or NAME=git+URL?ref=REF
     #[arg(long = "source", value_name = "NAME=TREE")]
     pub sources: Vec<String>,
@@ -46,9 +57,18 @@ pub struct SelectionArgs {
     /// Where tools come from
     #[arg(long, value_enum, value_name = "WHERE")]
     pub tools: Option<ToolsFrom>,
-    /// Ask git again what tags and branches are
-    #[arg(long)]
-    pub refresh: bool,
+}
+
+impl SelectionArgs {
+    /// One card and none before it.
+    pub(crate) fn alone(card: &str, given: &GivenArgs) -> SelectionArgs {
+        SelectionArgs {
+            cards: vec![card.to_owned()],
+            only: true,
+            given: given.clone(),
+            ..SelectionArgs::default()
+        }
+    }
 }
 
 /// Where tools come from.
@@ -79,11 +99,15 @@ impl Selection {
     pub(crate) fn read(args: &SelectionArgs, context: &Context) -> Result<Selection, Error> {
         let project = Project::find(&context.here, &context.global.cards)?;
         let deck = Deck::read(&project.root, &project.card_dirs)?;
+        Ok(Selection::of(project, deck, args, context))
+    }
+
+    fn of(project: Project, deck: Deck, args: &SelectionArgs, context: &Context) -> Selection {
         let chain = Chain::new(&deck);
         let headings = project.config.headings();
         let name = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
-        Ok(Selection {
-            overridden: args.sources.iter().map(name).collect(),
+        Selection {
+            overridden: args.given.sources.iter().map(name).collect(),
             user: context.user.clone(),
             here: context.here.clone(),
             store: context.global.store.clone(),
@@ -91,12 +115,37 @@ impl Selection {
             deck,
             chain,
             headings,
-        })
+        }
+    }
+
+    /// A selection of the cards that `read` gives, of which each is known to be
+    /// one of the project at the root that it gets; `removes` says how all of them
+    /// have completion written.
+    pub(crate) fn of_some(
+        args: &SelectionArgs,
+        context: &Context,
+        removes: bool,
+        read: impl FnOnce(&Path) -> Option<Vec<Card>>,
+    ) -> Option<Selection> {
+        let project = Project::find(&context.here, &context.global.cards).ok()?;
+        let deck = Deck::new(read(&project.root)?).completed_by_removal(removes);
+        Some(Selection::of(project, deck, args, context))
+    }
+
+    /// The headings of steps and checks.
+    pub(crate) fn headings(&self) -> &Headings {
+        &self.headings
     }
 
     /// The card that is meant by `name`.
     pub(crate) fn find(&self, name: &str) -> Result<Stem, Error> {
         find::card(&self.deck, name).map_err(|e| Error::usage(e.to_string(), e.help()))
+    }
+
+    /// The chain of this card alone, where one is named.
+    pub(crate) fn within(&self, goal: Option<&str>) -> Result<Option<BTreeSet<Stem>>, Error> {
+        let goal = goal.map(|name| self.find(name)).transpose()?;
+        Ok(goal.map(|goal| self.chain.closure(&[goal])))
     }
 
     /// The card with exactly this stem or alias: what writes takes no guess.
@@ -125,16 +174,15 @@ impl Selection {
     pub(crate) fn workspace(
         &self,
         args: &SelectionArgs,
-        context: &Context,
         offline: bool,
     ) -> Result<Workspace, Error> {
-        let from_path = match args.tools {
+        let from_path = match args.given.tools {
             Some(from) => from == ToolsFrom::Path,
             None => self.project.config.tools_from_path(),
         };
         let setting = Setting {
-            store: context.global.store.clone(),
-            sources: args.sources.clone(),
+            store: self.store.clone(),
+            sources: args.given.sources.clone(),
             refresh: args.refresh,
             tools_from_path: from_path,
             offline,
@@ -142,8 +190,8 @@ impl Selection {
         Workspace::open(
             self.project.clone(),
             &setting,
-            &context.here,
-            context.user.clone(),
+            &self.here,
+            self.user.clone(),
             self.all_tools(),
         )
     }
@@ -217,7 +265,7 @@ impl Selection {
     }
 
     /// The plan for what is asked, or the findings that are in its way.
-    pub(crate) fn plan(&self, args: &SelectionArgs, _context: &Context) -> Result<Plan, Error> {
+    pub(crate) fn plan(&self, args: &SelectionArgs) -> Result<Plan, Error> {
         let mut runners = Runners::new(&self.project.root, &self.project.runners_dir);
         let asked = self.asked(args, &mut runners)?;
         let mut stems = match args.only {
@@ -311,6 +359,13 @@ impl Selection {
         Ok(Plan::new(cards))
     }
 
+    /// What is planned for one of the cards that are asked for.
+    pub(crate) fn planned(&self, args: &SelectionArgs, stem: &Stem) -> Result<PlannedCard, Error> {
+        let mut cards = self.plan(args)?.cards.into_iter();
+        let card = cards.find(|card| card.stem == *stem);
+        card.ok_or_else(|| Error::Bug(format!("no card `{stem}` in its plan")))
+    }
+
     /// Whether a finding speaks of one of these cards.
     fn concerns(&self, finding: &Diagnostic, stems: &BTreeSet<Stem>) -> bool {
         finding.places.iter().any(|place| {
@@ -352,7 +407,7 @@ impl Selection {
             project: self.project.config.with.clone(),
             ..Overrides::default()
         };
-        for text in &args.with {
+        for text in &args.given.with {
             let Some((left, value)) = text.split_once('=') else {
                 let message = format!("`--with {text}` has no `=`");
                 return Err(Error::usage(message, "write NAME=VALUE or CARD:NAME=VALUE"));

@@ -25,7 +25,7 @@ use crate::process::{self, Isolation};
 use crate::runner::definition::Kind;
 use crate::workspace::Workspace;
 
-use super::selection::{Selection, SelectionArgs, ToolsFrom};
+use super::selection::{GivenArgs, Selection, SelectionArgs};
 
 /// Open a shell where a card's steps run
 ///
@@ -47,15 +47,9 @@ pub struct ShellArgs {
     /// Lay the folder of this fetch of the card's runner
     #[arg(long, value_name = "NAME")]
     pub fetch: Option<String>,
-    /// Take another tree as a source: NAME=PATH or NAME=git+URL?ref=REF
-    #[arg(long = "source", value_name = "NAME=TREE")]
-    pub sources: Vec<String>,
-    /// Give a parameter: NAME=VALUE
-    #[arg(long = "with", value_name = "[CARD:]NAME=VALUE")]
-    pub with: Vec<String>,
-    /// Where tools come from
-    #[arg(long, value_enum, value_name = "WHERE")]
-    pub tools: Option<ToolsFrom>,
+    /// With what
+    #[command(flatten)]
+    pub given: GivenArgs,
 }
 
 /// Where a shell's set-up lies below the root of an action.
@@ -84,17 +78,10 @@ struct Place {
 /// Where the cards, the store or the disk are in the way, or something that the
 /// card uses is not in the store.
 pub fn run(args: ShellArgs, context: &Context) -> Result<Exit, Error> {
-    let select = SelectionArgs {
-        cards: vec![args.card.clone()],
-        only: true,
-        sources: args.sources.clone(),
-        with: args.with.clone(),
-        tools: args.tools,
-        ..SelectionArgs::default()
-    };
+    let select = SelectionArgs::alone(&args.card, &args.given);
     let selection = Selection::read(&select, context)?;
     let stem = selection.find(&args.card)?;
-    let workspace = Arc::new(selection.workspace(&select, context, false)?);
+    let workspace = Arc::new(selection.workspace(&select, false)?);
     let anew = args.fresh || args.fetch.is_some();
     let kept = match anew {
         true => None,
@@ -103,9 +90,7 @@ pub fn run(args: ShellArgs, context: &Context) -> Result<Exit, Error> {
     let place = match kept {
         Some(scene) => of_scene(&workspace, &stem, scene)?,
         None => {
-            let plan = selection.plan(&select, context)?;
-            let card = plan.cards.into_iter().find(|card| card.stem == stem);
-            let card = card.ok_or_else(|| Error::Bug(format!("no card `{stem}` in its plan")))?;
+            let card = selection.planned(&select, &stem)?;
             match card.work.kind {
                 Kind::Build => {
                     let listener = &mut |event: &Event| tell(event);

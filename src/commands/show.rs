@@ -20,7 +20,7 @@ use super::freshness::Freshness;
 use super::list::no_status;
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
-use super::write_json;
+use super::{done, write_json};
 
 /// Show a card: its text as written, and what is known of it
 #[derive(Clone, Debug, Args)]
@@ -62,7 +62,7 @@ pub fn show(args: ShowArgs, context: &Context) -> Result<Exit, Error> {
             context.screen(),
         )
     } else {
-        let freshness = Freshness::of(&stem, &selection, context)?;
+        let freshness = Freshness::of(&stem, &selection)?;
         let artifact = freshness.artifact(&stem)?;
         let view = View::new(&selection);
         match args.format {
@@ -100,8 +100,7 @@ pub fn show(args: ShowArgs, context: &Context) -> Result<Exit, Error> {
             }
         }
     };
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    done(written)
 }
 
 /// The cards of a chain in order.

@@ -81,7 +81,7 @@ impl StoreCommand {
 pub fn run_here(args: &StoreArgs, context: &Context) -> Result<Exit, Error> {
     let none = SelectionArgs::default();
     let selection = Selection::read(&none, context)?;
-    let workspace = selection.workspace(&none, context, true)?;
+    let workspace = selection.workspace(&none, true)?;
     let kept = workspace.store.kept_by_work_trees();
     let kept = kept.map_err(|e| store_error(&e))?;
     let limits = selection.project.config.store.limits()?;

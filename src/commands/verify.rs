@@ -24,7 +24,7 @@ use crate::runner::definition::Kind;
 use crate::words::{self, count};
 
 use super::run::processors;
-use super::selection::{Selection, SelectionArgs};
+use super::selection::{GivenArgs, Selection, SelectionArgs};
 
 /// Look whether what is complete still holds
 ///
@@ -113,7 +113,7 @@ pub fn run(args: VerifyArgs, context: &Context) -> Result<Exit, Error> {
     let mut planned = Vec::new();
     let mut cards = Vec::new();
     for stem in asked(&args, &selection)? {
-        match alone(&selection, &stem, context) {
+        match alone(&selection, &stem) {
             Ok(card) => planned.push(card),
             // One card at fault hides no other.
             Err(Error::Findings(findings)) => cards.push(VerifiedCard::at_fault(
@@ -129,7 +129,7 @@ pub fn run(args: VerifyArgs, context: &Context) -> Result<Exit, Error> {
         .partition(|card| !card.work.definition.verify.is_empty());
     let plan = Plan::new(checked);
     let none = SelectionArgs::default();
-    let workspace = Arc::new(selection.workspace(&none, context, false)?);
+    let workspace = Arc::new(selection.workspace(&none, false)?);
     let options = Options {
         jobs: processors(),
         keep_going: true,
@@ -192,7 +192,7 @@ fn asked(args: &VerifyArgs, selection: &Selection) -> Result<Vec<Stem>, Error> {
     }
     let named = args.cards.iter().map(|name| selection.find(name));
     let named: Vec<Stem> = named.collect::<Result<_, _>>()?;
-    let is_open = |stem: &&Stem| matches!(state(stem), State::Ready | State::Blocked);
+    let is_open = |stem: &&Stem| state(stem).is_open();
     match named.iter().find(is_open) {
         Some(open) => Err(Error::usage(
             format!("`{open}` is open: only what is complete is looked at"),
@@ -204,18 +204,11 @@ fn asked(args: &VerifyArgs, selection: &Selection) -> Result<Vec<Stem>, Error> {
 
 /// What is planned for a card by itself: what it stands on is looked at in its
 /// own right.
-fn alone(selection: &Selection, stem: &Stem, context: &Context) -> Result<PlannedCard, Error> {
-    let select = SelectionArgs {
-        cards: vec![stem.to_string()],
-        only: true,
-        ..SelectionArgs::default()
-    };
-    let mut cards = selection.plan(&select, context)?.cards.into_iter();
-    let card = cards.find(|card| card.stem == *stem);
-    let card = card.ok_or_else(|| Error::Bug(format!("no card `{stem}` in its own plan")))?;
+fn alone(selection: &Selection, stem: &Stem) -> Result<PlannedCard, Error> {
+    let select = SelectionArgs::alone(stem.as_str(), &GivenArgs::default());
     Ok(PlannedCard {
         before: Default::default(),
-        ..card
+        ..selection.planned(&select, stem)?
     })
 }
 

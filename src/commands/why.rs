@@ -16,7 +16,7 @@ use super::freshness::Freshness;
 use super::next::runner_for;
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
-use super::write_json;
+use super::{done, write_json};
 
 /// Say why a card is blocked, fresh or stale
 #[derive(Clone, Debug, Args)]
@@ -39,7 +39,7 @@ pub fn why(args: WhyArgs, context: &Context) -> Result<Exit, Error> {
     let stem = selection.find(&args.card)?;
     let view = View::new(&selection);
     let state = view.state(&stem);
-    let freshness = Freshness::of(&stem, &selection, context)?;
+    let freshness = Freshness::of(&stem, &selection)?;
     let blocked = (state == State::Blocked).then(|| view.blocked(&stem));
     let answer = Reasons {
         schema_version: SCHEMA_VERSION,
@@ -60,8 +60,7 @@ pub fn why(args: WhyArgs, context: &Context) -> Result<Exit, Error> {
         Format::Json => write_json(out, &answer),
         Format::Text => text(out, &answer, &freshness, &view),
     };
-    written.map_err(Error::disk("write to", "standard output"))?;
-    Ok(Exit::Done)
+    done(written)
 }
 
 fn text(

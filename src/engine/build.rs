@@ -427,11 +427,7 @@ impl Engine {
                 card: &planned,
                 requires: &requires,
             };
-            let runner = planned
-                .work
-                .runner
-                .as_deref()
-                .unwrap_or(planned.stem.as_str());
+            let runner = planned.work.runner_name(&planned.stem);
             for (name, spec) in &planned.work.definition.tools {
                 let spec = describer.expanded(spec)?;
                 workspace.provide(runner, name, &spec, &|tool| {

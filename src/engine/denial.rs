@@ -274,6 +274,14 @@ impl Reach<'_> {
             };
             return format!("`{shown}` is in your home folder, which steps do not see: {way}");
         }
+        if path == Path::new("/") {
+            return "`/` is not listed by steps: name the folder in it that is meant, or write `isolation: none` into the runner".to_owned();
+        }
+        if TEMPORARY.map(Path::new).contains(&path) {
+            return format!(
+                "`{shown}` is the machine's, which steps do not see: use `$TMPDIR`, a folder of the action"
+            );
+        }
         if is_temporary(path) {
             return format!(
                 "`{shown}` is a temporary file of yours, which steps do not see: make it an input"
@@ -307,6 +315,8 @@ impl Reach<'_> {
     }
 }
 
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+
 /// That there is no network; `whom` says what was to be reached.
 fn no_network(whom: &str) -> String {
     format!(
@@ -315,7 +325,7 @@ fn no_network(whom: &str) -> String {
 }
 
 fn is_temporary(path: &Path) -> bool {
-    path.starts_with("/tmp") || path.starts_with("/var/tmp")
+    TEMPORARY.iter().any(|folder| path.starts_with(folder))
 }
 
 /// Whether `path`, as it is written or where it really is, lies in one of `folders`.
@@ -346,10 +356,12 @@ fn ends_word(c: char) -> bool {
         )
 }
 
-/// The absolute paths in a line.
+/// The absolute paths in a line; `/`, which may stand there for something else, comes last.
 fn paths(line: &str) -> impl Iterator<Item = PathBuf> {
-    line.split(ends_word)
+    let words = || line.split(ends_word);
+    words()
         .filter(|word| word.len() > 1 && word.starts_with('/'))
+        .chain(words().filter(|word| *word == "/"))
         // By components, so that the `///` of an address is one.
         .map(|word| Path::new(word.trim_end_matches('.')).components().collect())
 }
@@ -489,6 +501,23 @@ mod tests {
         );
         world.part = Part::Check(None, 1);
         world.says("cat: @/repo/docs/a.md: Permission denied", "`$ARTIFACT`");
+    }
+
+    #[test]
+    fn a_folder_of_the_machine_that_is_listed_is_no_input() {
+        let world = World::new();
+        for (folder, words) in [
+            ("/", "`/` is not listed by steps"),
+            (
+                "/tmp",
+                "`/tmp` is the machine's, which steps do not see: use `$TMPDIR`",
+            ),
+            ("/var/tmp", "`/var/tmp` is the machine's"),
+        ] {
+            let line = format!("ls: cannot open directory '{folder}': Permission denied");
+            world.says(&line, words);
+        }
+        world.says("cat: / or @/srv/data: Permission denied", "srv/data`");
     }
 
     #[test]

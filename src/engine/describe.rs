@@ -272,12 +272,7 @@ impl Describer<'_> {
     /// programs of the machine.
     fn tools(&self, only: Option<&[String]>, root: &mut InputRoot) -> Result<Tools, Obstacle> {
         let definition = &self.card.work.definition;
-        let runner = self
-            .card
-            .work
-            .runner
-            .as_deref()
-            .unwrap_or(self.card.stem.as_str());
+        let runner = self.card.work.runner_name(&self.card.stem);
         let mut tools = Tools::default();
         if let Some(unknown) = only
             .unwrap_or_default()

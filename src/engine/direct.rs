@@ -20,7 +20,8 @@ use crate::store::CardRun;
 
 use super::fault::Obstacle;
 use super::perform::{blocking, last_lines};
-use super::{Engine, Finished, restart};
+use super::telling::restart;
+use super::{Engine, Finished};
 
 /// How long a check of the world may take, unless it says otherwise.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);

@@ -14,7 +14,9 @@ mod denial;
 pub(crate) mod describe;
 mod difference;
 mod direct;
+mod durable;
 pub(crate) mod fault;
+mod locks;
 pub(crate) mod order;
 mod output;
 mod perform;
@@ -25,13 +27,14 @@ mod stage;
 mod step_clock;
 mod straight;
 pub(crate) mod surroundings;
+mod telling;
 mod twice;
 pub(crate) mod undeclared;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,28 +45,21 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::action::reason::Reason;
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::error::{Error, Exit};
 use crate::event::{Event, Failure, How, Outcome};
-use crate::fail_point;
 use crate::plan::{Plan, PlannedCard};
 use crate::process::Keeper;
-use crate::runner::definition::{Isolation, Kind, Root};
+use crate::runner::definition::Kind;
 use crate::runner::units;
 use crate::schedule::{Ended, Limits, Number, Schedule, Weight};
 use crate::store::{ActionLock, CardRun, StoreError};
 use crate::workspace::Workspace;
 
+use durable::GROUP;
 use fault::Obstacle;
 use signals::Signals;
-
-/// A group of finished actions is flushed when it has this many.
-const GROUP: usize = 64;
-
-/// ... or when its first one is this old.
-const GROUP_AGE: Duration = Duration::from_millis(50);
 
 /// How a run is to be done.
 #[derive(Clone, Debug, Default)]
@@ -485,169 +481,9 @@ impl Engine {
         all
     }
 
-    /// Makes what is done durable, then remembers, links and marks it.
-    async fn settle(&self, mark: &Mark) -> Result<(), Error> {
-        let pending = self.pending.take();
-        self.flush().await.map_err(|obstacle| match obstacle {
-            Obstacle::Store(error) => store_error(&error),
-            other => Error::Bug(format!("{other:?}")),
-        })?;
-        let to_mark: Vec<Stem> = pending
-            .iter()
-            .filter(|(card, done)| done.mark && card.open && self.options.mark)
-            .map(|(card, _)| card.stem.clone())
-            .collect();
-        let (workspace, mark) = (Arc::clone(&self.workspace), Arc::clone(mark));
-        let stems = to_mark.clone();
-        let marked = perform::blocking(move || {
-            let runs = pending.iter().filter_map(|(_, done)| done.run.as_ref());
-            let added = workspace.local.add_all(runs);
-            added.map_err(|e| store_error(&e))?;
-            for (card, finished) in &pending {
-                if let Some(artifact) = &finished.link {
-                    let stem = card.stem.as_str();
-                    let linked = workspace.local.link(&workspace.store, stem, artifact);
-                    linked.map_err(|e| store_error(&e))?;
-                }
-            }
-            mark(&stems)
-        });
-        let marked = marked
-            .await
-            .map_err(|obstacle| Error::Bug(format!("{obstacle:?}")))??;
-        for (card, marked) in to_mark.into_iter().zip(marked) {
-            match marked {
-                Marked::Now => self.emit(Event::CardMarked { card }),
-                Marked::Before => {}
-                Marked::Refused(why) => self.emit(Event::Noted {
-                    message: format!("`{card}` is not marked: {why}"),
-                }),
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes every result that was put durable, and frees its lock.
-    async fn flush(&self) -> Result<(), Obstacle> {
-        let locks = self.held.take();
-        self.pending_since.set(None);
-        let store = Arc::clone(&self.workspace.store);
-        perform::blocking(move || store.flush()).await??;
-        drop(locks);
-        Ok(())
-    }
-
-    fn touch(&self) {
-        if self.pending_since.get().is_none() {
-            self.pending_since.set(Some(Instant::now()));
-        }
-    }
-
-    fn group_is_old(&self) -> bool {
-        self.until_flush().is_zero()
-    }
-
-    fn until_flush(&self) -> Duration {
-        match self.pending_since.get() {
-            Some(since) => GROUP_AGE.saturating_sub(since.elapsed()),
-            None => GROUP_AGE,
-        }
-    }
-
-    fn hold_until_flushed(&self, lock: ActionLock) {
-        self.held.borrow_mut().push(lock);
-    }
-
-    fn put_check(&self, key: Digest, record: CheckRecord) -> Result<(), StoreError> {
-        self.workspace.store.put_check(&key, &record)?;
-        self.touch();
-        Ok(())
-    }
-
     fn emit(&self, event: Event) {
         // The loop that listens ends last.
         drop(self.events.send(event));
-    }
-
-    /// Tells once that a card is being executed, and begins its log.
-    fn begin(&self, card: &PlannedCard, reasons: Vec<Reason>) {
-        self.tell(card, reasons);
-        if !self.begun.borrow_mut().insert(card.stem.clone()) {
-            return;
-        }
-        let log = self.log_of(&card.stem);
-        match self.options.verify {
-            true => restart(&log),
-            // The log before stays beside it, for comparison; neither may be there.
-            false => {
-                drop(fail_point::reach("log.previous"));
-                drop(std::fs::rename(&log, log.with_extension("previous.log")));
-            }
-        }
-    }
-
-    /// Tells once that a card is being executed.
-    fn tell(&self, card: &PlannedCard, reasons: Vec<Reason>) {
-        if !self.told.borrow_mut().insert(card.stem.clone()) {
-            return;
-        }
-        let isolates = card.work.definition.isolation == Isolation::Default;
-        if card.work.kind == Kind::Build && isolates {
-            self.tell_gaps(card);
-        }
-        self.emit(Event::CardStarted {
-            card: card.stem.clone(),
-            reasons,
-            expected: self.expected(&card.stem),
-            log: self.log_of(&card.stem),
-        });
-    }
-
-    /// Tells once what this machine can't do to confine builds.
-    fn tell_gaps(&self, card: &PlannedCard) {
-        let kernel = self.workspace.kernel();
-        let gap = match (kernel.landlock, kernel.mount_namespaces) {
-            (0, false) => Some("neither Landlock nor namespaces here: builds are not confined"),
-            (0, true) => Some(
-                "no Landlock here: builds read and write all that you can but the repository, `/tmp` and `/run`",
-            ),
-            (_, false) => Some(
-                "no namespaces here: builds see the machine's `/tmp` and reach its sockets, as far as Landlock lets them",
-            ),
-            (_, true) => None,
-        };
-        // Who chose it knows it.
-        if let Some(message) = gap
-            && !self.workspace.isolation_is_limited()
-            && !self.told_open.replace(true)
-        {
-            self.emit(Event::Noted {
-                message: message.into(),
-            });
-        }
-        let is_fixed = card.work.definition.root == Root::Fixed;
-        if is_fixed && !kernel.mount_namespaces && !self.told_fixed.replace(true) {
-            self.emit(Event::Noted {
-                message: format!(
-                    "no mount namespaces here: `root: fixed` of `{}` is not had, and the results stay on this machine",
-                    card.work.runner.as_deref().unwrap_or(card.stem.as_str())
-                ),
-            });
-        }
-    }
-
-    fn log_of(&self, stem: &Stem) -> PathBuf {
-        match self.options.verify {
-            true => self.log_of_question(stem),
-            false => self.workspace.local.logs().join(format!("{stem}.log")),
-        }
-    }
-
-    /// The log of checks that only ask: whether a complete card still holds, or
-    /// a command has anything to do. The log of the card's last run stays.
-    fn log_of_question(&self, stem: &Stem) -> PathBuf {
-        let logs = self.workspace.local.logs().join("verify");
-        logs.join(format!("{stem}.log"))
     }
 
     fn link_points_to(&self, stem: &Stem, artifact: &Digest) -> bool {
@@ -690,21 +526,6 @@ impl Engine {
         })
     }
 
-    /// Says what is being stopped, since it may take its time.
-    fn tell_of_stopping<'a>(&self, exit: Exit, cards: impl Iterator<Item = &'a Arc<PlannedCard>>) {
-        let stems: Vec<&Stem> = cards.map(|card| &card.stem).collect();
-        if stems.is_empty() {
-            return;
-        }
-        let again = match exit {
-            Exit::Interrupted => "; Ctrl-C again kills at once",
-            _ => "",
-        };
-        self.emit(Event::Noted {
-            message: format!("stopping {}{again}", crate::words::list(&stems)),
-        });
-    }
-
     fn cancel(&self, immediately: bool) {
         self.cancelled.send_replace(true);
         // pip, npm and git, which tools and sources come through.
@@ -737,14 +558,6 @@ impl Finished {
             mark: false,
         }
     }
-}
-
-/// Begins a log of questions; opening it says what is in the way.
-fn restart(log: &Path) {
-    if let Some(folder) = log.parent() {
-        drop(std::fs::create_dir_all(folder));
-    }
-    drop(std::fs::remove_file(log));
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Error> {

@@ -4,11 +4,9 @@
 //! it finds the result afterwards. A result is put into the store before it is
 //! used, and made durable by the engine's next flush.
 
-use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::card::Stem;
@@ -16,10 +14,10 @@ use crate::digest::Digest;
 use crate::event::{Event, Failure};
 use crate::fail_point;
 use crate::process::{Execution, Exit, Isolation, Outcome, capture};
-use crate::reapi::{ActionResult, ExecutedActionMetadata, OutputDirectory, Timestamp};
+use crate::reapi::{ActionResult, ExecutedActionMetadata, Timestamp};
 use crate::runner::definition::Retries;
 use crate::runner::units;
-use crate::store::{ActionLock, Holder, Lock, Provenance, StoreError, TryLock, nar_hash};
+use crate::store::{Provenance, StoreError, nar_hash};
 
 use super::Engine;
 use super::confine;
@@ -141,50 +139,6 @@ impl Engine {
             });
         };
         retry::tried(retries, attempt, telling, async || self.cancelled().await).await
-    }
-
-    async fn lock_action(&self, card: &Stem, order: &Arc<Order>) -> Result<ActionLock, Obstacle> {
-        self.lock(card, Lock::Action(order.action.key)).await
-    }
-
-    /// The mutex `group`, among all processes that use the store.
-    pub(super) async fn lock_group(
-        &self,
-        card: &Stem,
-        group: &str,
-    ) -> Result<ActionLock, Obstacle> {
-        self.lock(card, Lock::Group(Digest::of(group.as_bytes())))
-            .await
-    }
-
-    /// Waits for a lock, and tells who has it, until the run is cancelled.
-    async fn lock(&self, card: &Stem, lock: Lock) -> Result<ActionLock, Obstacle> {
-        let store = Arc::clone(&self.workspace.store);
-        let name = card.to_string();
-        match store.try_lock(&lock, &name)? {
-            TryLock::Acquired(lock) => return Ok(lock),
-            TryLock::Held(holder) => self.emit(Event::CardAwaited {
-                card: card.clone(),
-                holder: told(&holder, card),
-            }),
-        }
-        // This process's own results may be what the holder waits for.
-        self.flush().await?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
-        let waiting = blocking(move || {
-            store.lock(&lock, &name, |_| match asked.load(Ordering::Relaxed) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            })
-        });
-        tokio::select! {
-            lock = waiting => lock??.ok_or(Obstacle::Cancelled),
-            () = self.cancelled() => {
-                stop.store(true, Ordering::Relaxed);
-                Err(Obstacle::Cancelled)
-            }
-        }
     }
 
     async fn attempt(
@@ -452,7 +406,7 @@ impl Engine {
                 return Err(Obstacle::failed("out", message, ""));
             }
             if let Some(wanted) = &order.hash {
-                let found = nar_hash(&out)?;
+                let found = nar_hash(&out).map_err(|error| refusal(error, &out))?;
                 if found != *wanted {
                     let message = format!(
                         "{}: the output is not what its `hash` says\n  wanted: {wanted}\n  got:    {found}",
@@ -470,23 +424,10 @@ impl Engine {
                     stage::clear_laid(&root);
                     Ok((tree.digest, moved))
                 }
-                Err(error) if is_about_the_tree(&error) => {
-                    Err(Obstacle::failed("out", error.to_string(), error.help()))
-                }
-                Err(error) => Err(error.into()),
+                Err(error) => Err(refusal(error, &out)),
             }
         });
         adopted.await?
-    }
-}
-
-/// Who holds what `card` waits for, such as "process 42" or "process 42 (`b`)".
-fn told(holder: &Holder, card: &Stem) -> String {
-    match holder.card.as_str() {
-        // It has the lock, and has not come to write who it is.
-        _ if holder.pid == 0 => "another process".to_owned(),
-        other if other == card.as_str() => format!("process {}", holder.pid),
-        other => format!("process {} (`{other}`)", holder.pid),
     }
 }
 
@@ -496,15 +437,20 @@ impl Order {
     }
 }
 
-/// Whether the steps are at fault, and not the store.
-fn is_about_the_tree(error: &StoreError) -> bool {
-    matches!(
-        error,
-        StoreError::NoFolder { .. }
-            | StoreError::OddEntry { .. }
-            | StoreError::OddName { .. }
-            | StoreError::Moved { .. }
-    )
+/// Why `out` is not taken: by the steps' fault, who know it as `$OUT`, or the store's.
+fn refusal(mut error: StoreError, out: &Path) -> Obstacle {
+    let (StoreError::NoFolder { path, .. }
+    | StoreError::OddEntry { path, .. }
+    | StoreError::OddName { path, .. }
+    | StoreError::Moved { path }) = &mut error
+    else {
+        return error.into();
+    };
+    if let Ok(below) = path.strip_prefix(out) {
+        // By components: `out` itself gets no slash.
+        *path = Path::new("$OUT").join(below).components().collect();
+    }
+    Obstacle::failed("out", error.to_string(), error.help())
 }
 
 /// A folder that is deleted when it is no longer needed.
@@ -534,18 +480,12 @@ fn result(artifact: &Digest, started: jiff::Timestamp) -> ActionResult {
         nanos: time.subsec_nanosecond(),
     };
     ActionResult {
-        output_directories: vec![OutputDirectory {
-            path: "out".into(),
-            tree_digest: None,
-            root_directory_digest: Some((*artifact).into()),
-        }],
-        exit_code: 0,
-        stdout_digest: None,
         execution_metadata: Some(ExecutedActionMetadata {
             worker: "mikado".into(),
             execution_start_timestamp: Some(stamp(started)),
             execution_completed_timestamp: Some(stamp(jiff::Timestamp::now())),
         }),
+        ..ActionResult::of(*artifact)
     }
 }
 

@@ -15,7 +15,8 @@ use super::difference::{self, Difference};
 use super::fault::Obstacle;
 use super::order::Order;
 use super::perform::{ClearedFolder, blocking, open_log};
-use super::{Engine, Finished, restart};
+use super::telling::restart;
+use super::{Engine, Finished};
 
 impl Engine {
     /// Whether `card` is one that is executed twice.

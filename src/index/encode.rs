@@ -1,6 +1,6 @@
 //! Writes an index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fs;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::CWD;
 use serde::{Deserialize, Serialize};
 
-use super::{FOLDER, GRAIN_NS, KEPT, Kind, MAGIC, Request, State, Watched};
+use super::{FOLDER, GRAIN_NS, Index, KEPT, Kind, MAGIC, Member, Request, State, Watched};
 use crate::digest::Digest;
 use crate::fail_point;
 
@@ -24,92 +24,131 @@ pub struct Told {
     /// Variables that runners read into keys, by name, with the digest of each
     /// value, where it is set.
     pub variables: BTreeMap<String, Option<Digest>>,
+    /// Whether completion is written by taking the status away.
+    pub removes: bool,
 }
 
 /// A tree that has to be as it was: the card that it is for, its folder, and
 /// each entry with its state.
 pub type Tree = (u32, PathBuf, Vec<(String, State)>);
 
-/// One record of the index, before it is written.
-struct Record {
-    path: PathBuf,
-    kind: Kind,
-    card: u32,
-    state: State,
+/// What is kept of one path.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) path: PathBuf,
+    pub(super) kind: Kind,
+    pub(super) card: u32,
+    pub(super) state: State,
 }
 
-/// Writes the index of `request` in the folder `local`, a work tree's `.mikado`,
-/// where all that is watched has been as it is since `began_ns`; whether it was.
-/// `cards` are the stems in the order of the run, with whether each is a build.
-///
-/// An index that could not be written is none; that costs time alone.
-pub fn write(
-    local: &Path,
-    request: &Request,
-    began_ns: i64,
-    watched: Watched,
-    trees: Vec<Tree>,
-    cards: &[(&str, bool)],
-    told: &Told,
-) -> bool {
-    let Some(mut records) = watched
-        .into_paths()
-        .and_then(|paths| looked_at(paths, began_ns))
-    else {
-        return false;
-    };
-    for (card, folder, entries) in trees {
-        for (path, state) in entries {
-            let (path, kind) = match path.as_str() {
-                "" => (folder.clone(), Kind::Tree),
-                path => (folder.join(path), Kind::Stored),
-            };
-            records.push(Record {
-                path,
-                kind,
-                card,
-                state,
-            });
-        }
+/// An index that is to be written.
+pub struct New<'a> {
+    /// Whose it is.
+    pub request: &'a Request,
+    /// A moment before anything was read, in nanoseconds since 1970.
+    pub began_ns: i64,
+    /// What the run went by.
+    pub watched: Watched,
+    /// The artifacts.
+    pub trees: Vec<Tree>,
+    /// An older index whose records stand, but for those of these cards and those
+    /// that are watched anew.
+    pub older: Option<(&'a Index, &'a BTreeSet<u32>)>,
+    /// The cards of the run, in order.
+    pub members: &'a [Member],
+    /// What is told beside them.
+    pub told: &'a Told,
+    /// Whether what this run itself may have changed says what it said: asked of
+    /// a path that was changed since the run began.
+    pub stands: &'a dyn Fn(&Path) -> bool,
+}
+
+impl<'a> New<'a> {
+    /// Writes it in the folder `local`, a work tree's `.mikado`, where all that is
+    /// watched is as it was when the run read it; whether it was.
+    ///
+    /// An index that could not be written is none; that costs time alone.
+    pub fn write(self, local: &Path) -> bool {
+        self.bytes()
+            .and_then(|(request, bytes)| keep(local, request, &bytes))
+            .is_some()
     }
-    let Some(bytes) = encode(request, &mut records, cards, told) else {
-        return false;
-    };
-    keep(local, request, &bytes).is_some()
-}
 
-/// What the file system says now; `None` where something changed since.
-fn looked_at(paths: BTreeMap<(PathBuf, Kind), u32>, began_ns: i64) -> Option<Vec<Record>> {
-    let mut records = Vec::new();
-    for ((path, kind), card) in paths {
+    fn bytes(mut self) -> Option<(&'a Request, Vec<u8>)> {
+        let paths = std::mem::take(&mut self.watched).into_paths()?;
+        let mut records = Vec::new();
+        if let Some((older, cards)) = self.older {
+            let stands = |record: &Record| {
+                !cards.contains(&record.card)
+                    && !paths.contains_key(&(record.path.clone(), record.kind))
+            };
+            records = older.records()?;
+            records.retain(stands);
+        }
+        for ((path, kind), card) in paths {
+            records.push(self.looked_at(path, kind, card)?);
+        }
+        for (card, folder, entries) in std::mem::take(&mut self.trees) {
+            for (path, state) in entries {
+                let (path, kind) = match path.as_str() {
+                    "" => (folder.clone(), Kind::Tree),
+                    path => (folder.join(path), Kind::Stored),
+                };
+                records.push(Record {
+                    path,
+                    kind,
+                    card,
+                    state,
+                });
+            }
+        }
+        let bytes = encode(self.request, &records, self.members, self.told)?;
+        Some((self.request, bytes))
+    }
+
+    /// What the file system says now; `None` where it may not be what was read.
+    fn looked_at(&self, path: PathBuf, kind: Kind, card: u32) -> Option<Record> {
         let text = CString::new(path.as_os_str().as_bytes()).ok()?;
         let state = State::look(CWD, &text, kind)?;
-        let settled = state.changed_ns.saturating_add(GRAIN_NS) < began_ns;
+        let settled = state.changed_ns.saturating_add(GRAIN_NS) < self.began_ns;
         if !settled && state.is_there() && kind != Kind::Presence {
-            return None;
+            // What changes from here on has other times, if they are fine enough.
+            let stands = has_fine_times() && (self.stands)(&path);
+            if !stands || State::look(CWD, &text, kind)? != state {
+                return None;
+            }
         }
-        records.push(Record {
+        Some(Record {
             path,
             kind,
             card,
             state,
-        });
+        })
     }
-    Some(records)
+}
+
+/// Whether two changes of a file have two times, since the first was looked at:
+/// file systems of Linux have multigrain timestamps from 6.13 on.
+fn has_fine_times() -> bool {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next()?.parse::<u32>().ok();
+    cfg!(target_os = "linux") && number().zip(number()) >= Some((6, 13))
 }
 
 /// The bytes: magic, request, then counts, bases, records, paths, cards, what is
 /// told, and a checksum of all before it. Numbers are little endian.
 fn encode(
     request: &Request,
-    records: &mut [Record],
-    cards: &[(&str, bool)],
+    records: &[Record],
+    members: &[Member],
     told: &Told,
 ) -> Option<Vec<u8>> {
     let bases = bases(records);
     let mut table = Vec::new();
     let mut paths: Vec<u8> = Vec::new();
-    for record in records.iter() {
+    for record in records {
         let base = bases.iter().rposition(|base| {
             let below = record.path.strip_prefix(base);
             below.is_ok_and(|below| !below.as_os_str().is_empty())
@@ -124,10 +163,8 @@ fn encode(
         paths.push(0);
     }
     let mut lines: Vec<u8> = Vec::new();
-    for (stem, is_build) in cards {
-        lines.push(u8::from(*is_build));
-        lines.extend(u32::try_from(stem.len()).ok()?.to_le_bytes());
-        lines.extend(stem.as_bytes());
+    for member in members {
+        member.encode(&mut lines)?;
     }
     let mut places: Vec<u8> = Vec::new();
     for base in &bases {
@@ -141,7 +178,7 @@ fn encode(
         records.len(),
         places.len(),
         paths.len(),
-        cards.len(),
+        members.len(),
         lines.len(),
         told.len(),
     ];
@@ -162,9 +199,11 @@ fn bases(records: &[Record]) -> Vec<PathBuf> {
     const MOST: usize = 100;
     let mut counts: BTreeMap<&Path, usize> = BTreeMap::new();
     for record in records {
-        // A tree's folder is one of many; what they are in counts.
+        // A tree's folder is one of many; what they are in counts. What is not
+        // there may lie in a folder that is not there.
         let above = match record.kind {
             Kind::Stored => None,
+            _ if !record.state.is_there() => None,
             _ => record.path.parent(),
         };
         if let Some(above) = above {

@@ -6,11 +6,12 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use super::{FOLDER, Kind, MAGIC, NO_CARD, Request, State, Told};
+use super::encode::Record;
+use super::{FOLDER, Kind, MAGIC, Member, NO_CARD, Request, State, Told};
 
 /// From how many records on a second thread is worth its start.
 const PER_THREAD: usize = 1500;
@@ -180,12 +181,50 @@ impl Index {
     pub fn cards(&self) -> impl Iterator<Item = (&OsStr, bool)> {
         let mut rest = self.part(3);
         std::iter::from_fn(move || {
-            let (is_build, after) = rest.split_first()?;
-            let (length, after) = after.split_first_chunk::<4>()?;
-            let (stem, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            let (card, after) = Member::skim(rest)?;
             rest = after;
-            Some((OsStr::from_bytes(stem), *is_build == 1))
+            Some(card)
         })
+    }
+
+    /// The cards with all that is kept of them; `None` where they can't be read.
+    pub fn members(&self) -> Option<Vec<Member>> {
+        let mut rest = self.part(3);
+        let mut members = Vec::with_capacity(self.cards);
+        while !rest.is_empty() {
+            let (member, after) = Member::decode(rest)?;
+            members.push(member);
+            rest = after;
+        }
+        Some(members)
+    }
+
+    /// What is kept of each path: the path, how it is looked at, the number of
+    /// its card, and its state. `None` where it can't be read.
+    pub(super) fn records(&self) -> Option<Vec<Record>> {
+        let mut places = Vec::new();
+        let mut rest = self.part(0);
+        while !rest.is_empty() {
+            let place = CStr::from_bytes_until_nul(rest).ok()?;
+            places.push(Path::new(OsStr::from_bytes(place.to_bytes())));
+            rest = &rest[place.to_bytes_with_nul().len()..];
+        }
+        let records = self.part(1).chunks_exact(RECORD);
+        let record = |bytes: &[u8]| {
+            let (head, state) = bytes.split_first_chunk::<12>()?;
+            let number = |at: usize| Some(u32::from_le_bytes(head[at..at + 4].try_into().ok()?));
+            let path = self.part(2).get(number(0)? as usize..)?;
+            let path = CStr::from_bytes_until_nul(path).ok()?.to_bytes();
+            Some(Record {
+                path: places
+                    .get(usize::from(head[8]))?
+                    .join(OsStr::from_bytes(path)),
+                kind: Kind::of(head[9])?,
+                card: number(4)?,
+                state: State::decode(state.first_chunk()?)?,
+            })
+        };
+        records.map(record).collect()
     }
 
     /// How many cards the run has.

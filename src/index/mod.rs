@@ -11,12 +11,14 @@
 mod encode;
 mod entry;
 mod look;
+mod member;
 mod request;
 mod watched;
 
-pub use encode::{Told, Tree, write};
+pub use encode::{New, Told, Tree};
 pub use entry::{Kind, State};
 pub use look::{Index, Verdict};
+pub use member::Member;
 pub use request::Request;
 pub use watched::{NO_CARD, Watched};
 

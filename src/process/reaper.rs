@@ -195,6 +195,7 @@ impl<'a> Run<'a> {
             output: input.as_fd(),
             ruleset: ruleset.as_ref().map(AsFd::as_fd),
             namespaces: spaces.as_ref().map(|(_, namespaces)| namespaces),
+            confined: start.isolation.is_some(),
         };
         let mut without_spaces = false;
         let leader = match (sys::spawn(&plan, &mut tools.stack), &spaces) {

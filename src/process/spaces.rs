@@ -2,9 +2,9 @@
 //!
 //! Hidden folders are covered: `/tmp` and `/var/tmp` by a folder of the
 //! action, others by an empty one in memory. What the execution may use is
-//! shown in them at its place, with every link on the way. Whatever is only to be
-//! read is shown read-only, since a rule of Landlock for `/tmp` holds for what
-//! is shown below it as well. All that is covered or shown is worked out here,
+//! shown in them at its place, with every link on the way. Whatever is not to be
+//! written is read-only: a rule of Landlock for `/tmp` holds for what
+//! is shown below it as well, and there is none for modes and times. All that is covered or shown is worked out here,
 //! in the reaper, because its child must not allocate.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,12 +62,16 @@ fn plan(isolation: &Isolation, spaces: &Spaces, ways: &mut Ways) -> (Vec<View>, 
     let system = Isolation::of_system();
     let own = isolation.write.iter().chain(&isolation.sockets);
     let others = isolation.read.iter().chain(&spaces.seen);
+    // Where there is no Landlock, the settings of processes in there stay what they are.
+    let settings = PathBuf::from("/proc");
+    let settings = isolation.without_landlock.then_some(&settings);
     // What may be written comes first: it stays so when it is also to be read.
     let shown = own
         .map(|path| (path, false))
+        .chain(settings.map(|path| (path, false)))
         .chain(others.map(|path| (path, true)));
     for (path, read_only) in shown {
-        if is_moved(path) || system.read.contains(path) {
+        if is_moved(path) || read_only && system.read.contains(path) {
             continue;
         }
         let Some(Way { real, links }) = ways.to(path) else {
@@ -78,7 +82,8 @@ fn plan(isolation: &Isolation, spaces: &Spaces, ways: &mut Ways) -> (Vec<View>, 
                 places.entry(place).or_insert(Place::Link(text));
             }
         }
-        if !is_covered(&real) || is_moved(&real) {
+        let read_only = read_only || !can_be_sealed(&real);
+        if is_moved(&real) || read_only && !is_covered(&real) {
             continue;
         }
         let what = real.clone();
@@ -100,6 +105,11 @@ fn plan(isolation: &Isolation, spaces: &Spaces, ways: &mut Ways) -> (Vec<View>, 
         places.insert(in_cover(place, spaces), Place::Shown { what, read_only });
     }
     Layout::default().of(&places)
+}
+
+/// Whether it is read-only where it is mounted so; devices and sockets are not.
+fn can_be_sealed(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() || found.is_file())
 }
 
 /// The places that are covered.
@@ -218,6 +228,11 @@ struct Layout {
 
 impl Layout {
     fn of(mut self, places: &BTreeMap<PathBuf, Place>) -> (Vec<View>, Vec<Act>) {
+        let what = PathBuf::from("/");
+        let read_only = true;
+        self.acts.push(Act::SealAll);
+        self.around
+            .push((what.clone(), Place::Shown { what, read_only }));
         // In the order of paths a folder comes before all that is in it.
         for (path, place) in places {
             while self
@@ -245,7 +260,6 @@ impl Layout {
             }
             (Place::Nothing, _) => cover.is_none(),
             (Place::Link(_), _) => cover.is_some(),
-            (Place::Shown { what, .. }, None) => what != path,
             (
                 Place::Shown { what, read_only },
                 Some((
@@ -259,7 +273,7 @@ impl Layout {
                 let is_part = path.strip_prefix(outer).ok() == what.strip_prefix(whole).ok();
                 !is_part || *all && !read_only
             }
-            (Place::Shown { .. }, Some(_)) => true,
+            (Place::Shown { .. }, _) => true,
         };
         if !is_needed {
             return;
@@ -351,7 +365,8 @@ mod tests {
 
         /// The acts with this world's folder as `@`.
         fn acts(&self, isolation: &Isolation, spaces: &Spaces) -> Vec<String> {
-            let (views, acts) = plan(isolation, spaces, &mut Ways::default());
+            let (views, mut acts) = plan(isolation, spaces, &mut Ways::default());
+            assert_eq!(acts.remove(0), Act::SealAll);
             let shown = |text: &CString| {
                 let text = text.to_string_lossy();
                 text.replace(&*self.0.path().to_string_lossy(), "@")
@@ -362,6 +377,7 @@ mod tests {
                 Act::File(path) => format!("file {}", shown(path)),
                 Act::Link(path, text) => format!("link {} -> {}", shown(path), shown(text)),
                 Act::Seal(path) => format!("seal {}", shown(path)),
+                Act::SealAll => "seal all".to_owned(),
                 Act::Show(view, place) => {
                     let View { path, read_only } = &views[*view];
                     let mode = if *read_only { "read" } else { "write" };
@@ -401,6 +417,24 @@ mod tests {
                 "show @/repo/.mikado/trees at @/repo/.mikado/trees to read",
                 "seal @/repo"
             ]
+        );
+    }
+
+    #[test]
+    fn what_may_be_written_stays_so_where_nothing_is_hidden() {
+        let world = World::new(&["seen/cache/part", "seen/lib"]);
+        let isolation = Isolation {
+            read: vec![world.at("seen"), world.at("seen/lib")],
+            write: vec![
+                world.at("seen/cache/part"),
+                world.at("seen/cache"),
+                "/dev/null".into(),
+            ],
+            ..Isolation::default()
+        };
+        assert_eq!(
+            world.acts(&isolation, &Spaces::default()),
+            ["show @/seen/cache at @/seen/cache to write"]
         );
     }
 
@@ -505,13 +539,14 @@ mod tests {
     #[test]
     fn the_system_is_never_hidden() {
         let world = World::new(&[]);
+        let nothing = world.acts(&Isolation::of_system(), &Spaces::default());
         for path in ["/", "/usr", "/no/such/folder"] {
             let spaces = Spaces {
                 hidden: vec![path.into()],
                 ..Spaces::default()
             };
             let acts = world.acts(&Isolation::of_system(), &spaces);
-            assert!(acts.is_empty(), "{path}: {acts:?}");
+            assert_eq!(acts, nothing, "{path}");
         }
     }
 

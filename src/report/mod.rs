@@ -12,6 +12,7 @@ mod plain;
 mod progress;
 mod summary;
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
 
 use crate::event::Event;
@@ -24,6 +25,17 @@ pub use summary::{Blocked, Row, Summary};
 
 /// Shows a run.
 pub trait Report {
+    /// Takes cards of which nothing has to be looked at: the stem of each, and
+    /// whether it is a build.
+    ///
+    /// # Errors
+    ///
+    /// Where the output can't be written; a closed pipe among them.
+    fn fresh(&mut self, cards: &mut dyn Iterator<Item = (&OsStr, bool)>) -> io::Result<()> {
+        let _ = cards;
+        Ok(())
+    }
+
     /// Takes the next event.
     ///
     /// # Errors

@@ -80,30 +80,6 @@ impl PlainReport {
         }
     }
 
-    /// Tells of cards of which nothing has to be executed, by their stems.
-    ///
-    /// # Errors
-    ///
-    /// Where it can't be written.
-    pub fn fresh<'a>(&mut self, cards: impl Iterator<Item = (&'a OsStr, bool)>) -> io::Result<()> {
-        let style = Style::new().bold().fg_color(Some(AnsiColor::Green.into()));
-        let [built, other] = ["Fresh", "Complete"].map(|verb| {
-            let verb = self.paint.with(style, &format!("{verb:>9}"));
-            format!("{verb} ").into_bytes()
-        });
-        let mut lines = Vec::new();
-        for (stem, is_build) in cards {
-            lines.extend(if is_build { &built } else { &other });
-            lines.extend(stem.as_bytes());
-            lines.push(b'\n');
-            if lines.len() > AT_ONCE {
-                self.out.write_all(&lines)?;
-                lines.clear();
-            }
-        }
-        self.out.write_all(&lines)
-    }
-
     fn started(&mut self, card: &Stem, reasons: &[String]) -> io::Result<()> {
         if self.explain {
             self.line("Running", AnsiColor::Cyan, card.as_str())?;
@@ -179,6 +155,25 @@ impl PlainReport {
 }
 
 impl Report for PlainReport {
+    fn fresh(&mut self, cards: &mut dyn Iterator<Item = (&OsStr, bool)>) -> io::Result<()> {
+        let style = Style::new().bold().fg_color(Some(AnsiColor::Green.into()));
+        let [built, other] = ["Fresh", "Complete"].map(|verb| {
+            let verb = self.paint.with(style, &format!("{verb:>9}"));
+            format!("{verb} ").into_bytes()
+        });
+        let mut lines = Vec::new();
+        for (stem, is_build) in cards {
+            lines.extend(if is_build { &built } else { &other });
+            lines.extend(stem.as_bytes());
+            lines.push(b'\n');
+            if lines.len() > AT_ONCE {
+                self.out.write_all(&lines)?;
+                lines.clear();
+            }
+        }
+        self.out.write_all(&lines)
+    }
+
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::Noted { message } => self.line("Note", AnsiColor::Cyan, message),

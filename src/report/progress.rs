@@ -1,6 +1,7 @@
 //! Progress on a terminal: a line for each running card, and a bar for all.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
 use std::time::Duration;
 
@@ -43,6 +44,10 @@ impl ProgressReport {
 }
 
 impl Report for ProgressReport {
+    fn fresh(&mut self, cards: &mut dyn Iterator<Item = (&OsStr, bool)>) -> io::Result<()> {
+        self.lines.fresh(cards)
+    }
+
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::RunStarted { cards, .. } => {

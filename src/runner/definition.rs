@@ -109,6 +109,12 @@ impl Kind {
 }
 
 impl Definition {
+    /// The inputs of its steps and of its fetches.
+    pub(crate) fn all_inputs(&self) -> impl Iterator<Item = &Input> {
+        let fetched = self.fetch.values().flat_map(|fetch| &fetch.inputs);
+        self.inputs.iter().flatten().chain(fetched)
+    }
+
     /// Reads a runner from a YAML document.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fail_point;
 use crate::runner::client::{Client, Failed, UserEnvironment, masked};
 use crate::runner::source_spec::is_commit;
 use crate::store::{Sri, StoreError, nar_hash, note_of};
@@ -98,6 +99,8 @@ fn disk(doing: &str) -> impl FnOnce(io::Error) -> GitFault {
 #[derive(Debug)]
 pub struct GitSources {
     folder: PathBuf,
+    /// Where what is not whole yet lies: whatever a crash leaves there, the next run deletes.
+    temporary: PathBuf,
     user: UserEnvironment,
 }
 
@@ -113,6 +116,7 @@ impl GitSources {
     pub fn new(store: &Path, user: UserEnvironment) -> Self {
         GitSources {
             folder: store.join("sources"),
+            temporary: store.join("tmp"),
             user,
         }
     }
@@ -186,12 +190,13 @@ impl GitSources {
             self.make_folder()?;
             let _alone = self.lock(commit)?;
             if !folder.is_dir() {
-                tree::fetch(&self.git()?, url, commit, tag, &self.folder, &folder)?;
+                tree::fetch(&self.git()?, url, commit, tag, &self.temporary, &folder)?;
             }
         }
         // For collections; where it can't be written, there are none either.
         let note = self.folder.join(note_of(commit));
-        let noted = File::options().create(true).append(true).open(note);
+        let noted = fail_point::reach("source.note")
+            .and_then(|()| File::options().create(true).append(true).open(note));
         drop(noted.and_then(|file| file.set_modified(SystemTime::now())));
         if let Some(wanted) = hash {
             let found = self.hash_of(&folder, commit)?;
@@ -254,8 +259,12 @@ impl GitSources {
 
     fn write(&self, path: &Path, text: &[u8]) -> Result<(), GitFault> {
         let write = || -> io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(&self.temporary)?;
+            // What is locked is not deleted.
+            file.as_file().lock()?;
+            fail_point::reach("source.write")?;
             io::Write::write_all(&mut file, text)?;
+            fail_point::reach("source.replace")?;
             file.persist(path)?;
             Ok(())
         };
@@ -263,12 +272,17 @@ impl GitSources {
     }
 
     fn make_folder(&self) -> Result<(), GitFault> {
-        fs::create_dir_all(&self.folder).map_err(disk("making a folder for sources"))
+        fail_point::reach("source.folder")
+            .and_then(|()| fs::create_dir_all(&self.folder))
+            .and_then(|()| fs::create_dir_all(&self.temporary))
+            .map_err(disk("making a folder for sources"))
     }
 
     /// Held until the file is dropped, or its process ends.
     fn lock(&self, name: &str) -> Result<File, GitFault> {
-        let file = File::create(self.folder.join(format!("{name}.lock")))
+        let path = self.folder.join(format!("{name}.lock"));
+        let file = fail_point::reach("source.lock")
+            .and_then(|()| File::create(path))
             .map_err(disk("locking a source"))?;
         file.lock().map_err(disk("locking a source"))?;
         Ok(file)

@@ -7,11 +7,10 @@
 
 mod memory;
 
-use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::index::{Kind, Watched};
@@ -121,22 +120,13 @@ impl HostTools {
     /// The same from what is remembered: executes nothing. `None` for a tool
     /// that is there and was not asked yet.
     pub fn recall(&self, declared: &Declared<'_>) -> Option<Result<HostTool, ToolError>> {
-        let asked = Cell::new(true);
         let found = self.look_up(declared, |question| {
-            let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            memory
-                .answer(question, &self.user, &self.folder)
-                .ok_or_else(|| {
-                    asked.set(false);
-                    ToolFault::Command {
-                        command: question.command.to_owned(),
-                        how: "was not asked yet".to_owned(),
-                    }
-                })
+            self.memory().answer(question).ok_or(ToolFault::NotAsked)
         });
-        asked
-            .get()
-            .then(|| found.map_err(|fault| declared.error(fault)))
+        match found {
+            Err(ToolFault::NotAsked) => None,
+            found => Some(found.map_err(|fault| declared.error(fault))),
+        }
     }
 
     fn look_up(
@@ -175,6 +165,8 @@ impl HostTools {
             word: &word,
             command: &command,
             prefix: spec.prefix.as_deref(),
+            user: &self.user,
+            folder: &self.folder,
         })?;
         self.watched.add(&answer.program, Kind::Target);
         if memory::is_passing(&answer, &real, &word) {
@@ -207,23 +199,20 @@ impl HostTools {
         })
     }
 
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn answer(&self, question: &Question<'_>) -> Result<Answer, ToolFault> {
-        let memory = || self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.asks {
-            let last = memory().last_answer(question, &self.user, &self.folder);
+            let last = self.memory().last_answer(question);
             return last.ok_or(ToolFault::NotAsked);
         }
-        if let Some(answer) = memory().answer(question, &self.user, &self.folder) {
+        if let Some(answer) = self.memory().answer(question) {
             return Ok(answer);
         }
         let answer = self.ask(question)?;
-        memory().keep(
-            question,
-            answer.clone(),
-            &self.user,
-            &self.folder,
-            &self.file,
-        );
+        self.memory().keep(question, answer.clone(), &self.file);
         Ok(answer)
     }
 

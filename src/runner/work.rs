@@ -43,6 +43,13 @@ pub struct Work {
     pub definition: Arc<Definition>,
 }
 
+impl Work {
+    /// What its runner is called: by its file's name, or as the card that has it.
+    pub(crate) fn runner_name<'a>(&'a self, card: &'a Stem) -> &'a str {
+        self.runner.as_deref().unwrap_or(card.as_str())
+    }
+}
+
 /// Values from outside of the cards.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {

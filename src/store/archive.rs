@@ -314,9 +314,7 @@ impl Parts {
             .as_ref()
             .ok_or_else(|| refused("it has no `result`"))?;
         let result = ActionResult::decode(bytes.as_slice()).map_err(|e| refused(e.to_string()))?;
-        let made = result.output_directories.first();
-        let made = made.and_then(|made| made.root_directory_digest.as_ref()?.digest());
-        match made == Some(packed.artifact) && result.exit_code == 0 {
+        match result.artifact() == Some(packed.artifact) && result.exit_code == 0 {
             true => Ok(result),
             false => Err(refused("its result names another artifact")),
         }

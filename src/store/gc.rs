@@ -193,11 +193,11 @@ impl Store {
 
     /// Deletes what killed processes left, and collects where it is due: once a
     /// day, or when what was adopted since may have filled the store. To be
-    /// called at the end of a run.
+    /// called at the end of a run. `keep` says what must stay, where it is due.
     pub fn collect_if_due(
         &self,
         limits: &Limits,
-        keep: &BTreeSet<Digest>,
+        keep: impl FnOnce() -> Result<BTreeSet<Digest>, StoreError>,
     ) -> Result<Option<Collected>, StoreError> {
         if !self.is_writable() {
             return Ok(None);
@@ -222,7 +222,7 @@ impl Store {
                 max_size: limits.max_size / 10 * 9,
                 ..*limits
             };
-            return self.collect(&lower, keep).map(Some);
+            return self.collect(&lower, &keep()?).map(Some);
         }
         if first {
             last.at_ms = now_ms();

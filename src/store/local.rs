@@ -184,16 +184,26 @@ impl Local {
                 stem: stem.to_owned(),
             });
         }
-        let tree = store.path_of_tree(artifact);
-        let target = match tree.strip_prefix(&self.root) {
-            Ok(inside) => Path::new("..").join(inside),
-            Err(_) => tree,
-        };
+        let target = self.link_target(store, artifact);
         let link = self.link_path(stem);
         if link_text(&link)?.as_ref() == Some(&target) {
             return Ok(());
         }
         replace_link(&link, &target, &self.new_folder())
+    }
+
+    fn link_target(&self, store: &Store, artifact: &Digest) -> PathBuf {
+        let tree = store.path_of_tree(artifact);
+        match tree.strip_prefix(&self.root) {
+            Ok(inside) => Path::new("..").join(inside),
+            Err(_) => tree,
+        }
+    }
+
+    /// Whether the card's link leads to an artifact, by its text.
+    pub fn links_to(&self, store: &Store, stem: &str, artifact: &Digest) -> bool {
+        let text = link_text(&self.link_path(stem));
+        text.is_ok_and(|text| text == Some(self.link_target(store, artifact)))
     }
 
     /// Appends a run to the journal.

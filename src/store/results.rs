@@ -119,9 +119,8 @@ impl Store {
 pub(super) fn decode(bytes: &[u8]) -> Option<StoredResult> {
     let kept = Kept::decode(bytes).ok()?;
     let result = kept.result?;
-    let directory = result.output_directories.first()?;
     Some(StoredResult {
-        artifact: directory.root_directory_digest.as_ref()?.digest()?,
+        artifact: result.artifact()?,
         exit: result.exit_code,
         provenance: serde_json::from_str(&kept.provenance).unwrap_or_default(),
         result,
@@ -132,20 +131,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<StoredResult> {
 #[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
-    use crate::reapi::OutputDirectory;
     use std::fs;
     use std::path::PathBuf;
-
-    fn result(artifact: Digest) -> ActionResult {
-        ActionResult {
-            output_directories: vec![OutputDirectory {
-                path: "out".to_owned(),
-                root_directory_digest: Some(artifact.into()),
-                ..OutputDirectory::default()
-            }],
-            ..ActionResult::default()
-        }
-    }
 
     fn provenance() -> Provenance {
         Provenance {
@@ -183,7 +170,7 @@ mod tests {
             fs::write(out.join("bin/x"), "x").unwrap();
             let artifact = store.adopt(&out).unwrap().digest;
             store
-                .record(&self.action, &result(artifact), &provenance())
+                .record(&self.action, &ActionResult::of(artifact), &provenance())
                 .unwrap();
             artifact
         }

@@ -3,7 +3,7 @@
 //! A child is this test binary again, told by a variable to be a worker.
 
 use super::*;
-use crate::reapi::{ActionResult, OutputDirectory};
+use crate::reapi::ActionResult;
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,14 +35,7 @@ fn perform(store: &Store, n: u64) -> bool {
     fs::create_dir_all(out.join("bin")).unwrap();
     fs::write(out.join("bin/x"), text(n)).unwrap();
     let artifact = store.adopt(&out).unwrap().digest;
-    let result = ActionResult {
-        output_directories: vec![OutputDirectory {
-            path: "out".to_owned(),
-            root_directory_digest: Some(artifact.into()),
-            ..OutputDirectory::default()
-        }],
-        ..ActionResult::default()
-    };
+    let result = ActionResult::of(artifact);
     store
         .record(&action, &result, &Provenance::default())
         .unwrap();

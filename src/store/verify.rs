@@ -269,7 +269,7 @@ fn relative(path: &Path, root: &Path) -> String {
 #[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
-    use crate::reapi::{ActionResult, OutputDirectory};
+    use crate::reapi::ActionResult;
     use crate::store::Provenance;
 
     struct World {
@@ -288,14 +288,7 @@ mod tests {
             fs::write(out.join("bin/x"), text).unwrap();
             let artifact = store.adopt(&out).unwrap().digest;
             let action = store.put_blob(format!("action {text}").as_bytes()).unwrap();
-            let result = ActionResult {
-                output_directories: vec![OutputDirectory {
-                    path: "out".to_owned(),
-                    root_directory_digest: Some(artifact.into()),
-                    ..OutputDirectory::default()
-                }],
-                ..ActionResult::default()
-            };
+            let result = ActionResult::of(artifact);
             store
                 .record(&action, &result, &Provenance::default())
                 .unwrap();

@@ -248,6 +248,47 @@ fn what_is_only_to_be_read_below_tmp_is_not_written() {
     }
 }
 
+/// A folder of this user's that is neither hidden nor an action's, where there is one.
+fn seen_folder() -> Option<tempfile::TempDir> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let places = [Some(shared_place()), home, Some("/var/lib".into())];
+    let seen = |place: &PathBuf| {
+        let real = place.canonicalize().unwrap_or_default();
+        !["/tmp", "/var/tmp", "/run"]
+            .iter()
+            .any(|hidden| real.starts_with(hidden))
+    };
+    let mut places = places.into_iter().flatten().filter(seen);
+    places.find_map(|place| tempfile::tempdir_in(place).ok())
+}
+
+#[test]
+fn modes_and_times_of_files_outside_are_not_changed() {
+    let Some(folder) = seen_folder() else {
+        return;
+    };
+    let outside = folder.path().join("file");
+    for mode in modes() {
+        fs::write(&outside, "x").expect("a file");
+        fs::set_permissions(&outside, fs::Permissions::from_mode(0o600)).expect("a mode");
+        let name = outside.display();
+        let store = folder.path().join(format!("store-{}", mode.word));
+        let runner = format!(
+            "caches: [c]\ninputs: []\nsteps:\n  - 'chmod 644 {name} || true; touch -d 2001-01-01 {name} || true; touch $OUT/x $TMPDIR/x $HOME/x; chmod 600 $OUT/x; echo x > $CACHE/c/x; chmod 600 $CACHE/c/x; echo x > /dev/null'",
+        );
+        let sandbox = with_runner(mode.sandbox().store(&store), &runner);
+        sandbox.mikado("run a").exits(0);
+        let found = fs::metadata(&outside).expect("a file");
+        let age = found
+            .modified()
+            .expect("a time")
+            .elapsed()
+            .unwrap_or_default();
+        let is_kept = found.permissions().mode() & 0o777 == 0o600 && age.as_secs() < 86_400;
+        assert_eq!(is_kept, mode.mounts, "{mode:?}");
+    }
+}
+
 #[test]
 fn a_step_reaches_no_port_by_any_protocol() {
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -274,6 +315,63 @@ fn a_step_reaches_no_port_by_any_protocol() {
         } else {
             ran.exits(0);
             assert!(came, "{mode:?}");
+        }
+    }
+}
+
+#[test]
+fn a_step_reads_no_environment_of_processes_around_it() {
+    let told = format!("told-{}", std::process::id());
+    let read = "for one in /proc/[0-9]*; do tr '\\0' '\\n' 2> /dev/null < $one/environ; done > $OUT/all || true";
+    for mode in modes() {
+        let sandbox = mode.sandbox().env("SOME_TOKEN", &told);
+        let runner = format!("inputs: []\nsteps:\n  - |\n    {read}\n");
+        let sandbox = with_runner(sandbox, &runner);
+        sandbox.mikado("run a").exits(0);
+        let all = fs::read(artifact(&sandbox, "a").join("all")).expect("a file");
+        let is_read = String::from_utf8_lossy(&all).contains(&told);
+        let confines = mode.landlock > 0 || mode.mounts;
+        assert_eq!(is_read, !confines, "{mode:?}");
+    }
+}
+
+#[test]
+fn a_step_of_root_gives_files_away_and_changes_nothing_of_the_system() {
+    let is_root = rustix::process::geteuid().is_root();
+    let owner = if is_root {
+        4711
+    } else {
+        rustix::process::geteuid().as_raw()
+    };
+    let group = if is_root {
+        4711
+    } else {
+        rustix::process::getegid().as_raw()
+    };
+    for mode in confining() {
+        let script = format!(
+            "install -o {owner} -g {group} -m 600 /etc/hostname x; echo y > x; stat -c %u x > $OUT/x; \
+             grep -E 'Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/self/status > $OUT/caps; \
+             if mount -t tmpfs none $TMPDIR || chroot / true || mknod n c 1 3; then false; fi"
+        );
+        let runner = format!("inputs: []\nsteps:\n  - |\n    {script}\n");
+        let sandbox = with_runner(mode.sandbox(), &runner);
+        sandbox.mikado("run a").exits(0);
+        let tree = artifact(&sandbox, "a");
+        let text = fs::read_to_string(tree.join("x")).expect("a file");
+        assert_eq!(text, format!("{owner}\n"), "{mode:?}");
+        // CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID and NET_BIND_SERVICE, or some of them.
+        let kept = 0b100_1111_1011;
+        for line in fs::read_to_string(tree.join("caps"))
+            .expect("a file")
+            .lines()
+        {
+            let (name, set) = line.split_once(":\t").expect("a set");
+            let set = u64::from_str_radix(set, 16).expect("a number");
+            // Another user's bounding set may stay: nothing is gained from it.
+            if is_root || name != "CapBnd" {
+                assert_eq!(set & !kept, 0, "{mode:?}: {line}");
+            }
         }
     }
 }

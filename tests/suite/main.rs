@@ -5,6 +5,7 @@
     reason = "a test binary has no users, and a test stops at its first surprise"
 )]
 
+mod again;
 mod agreement;
 mod audit;
 mod authentik;

@@ -177,11 +177,10 @@ impl Checker<'_> {
         }
     }
 
-    pub(super) fn tools(&self, lock: &ToolLock, runner: Option<&str>, found: &mut Vec<Diagnostic>) {
+    pub(super) fn tools(&self, lock: &ToolLock, runner: &str, found: &mut Vec<Diagnostic>) {
         let Some(platform) = Platform::current() else {
             return;
         };
-        let runner = runner.unwrap_or(self.card.stem.as_str());
         for (name, spec) in &self.definition.tools {
             let declared = Declared { runner, name, spec };
             if let Err(error) = lock.find(&declared, platform) {

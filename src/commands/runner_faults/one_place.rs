@@ -86,8 +86,7 @@ struct Writer<'a> {
 fn caches(users: &[User<'_>]) -> Vec<Diagnostic> {
     let mut writers: BTreeMap<&str, Vec<Writer<'_>>> = BTreeMap::new();
     for user in users {
-        let runner = user.work.runner.as_deref();
-        let runner = runner.unwrap_or(user.card.stem.as_str());
+        let runner = user.work.runner_name(&user.card.stem);
         let definition = &user.work.definition;
         let tools: Vec<&String> = definition.tools.keys().collect();
         let own = (&definition.caches, tools, vec!["caches"]);

@@ -60,6 +60,12 @@ pub(in crate::process) struct Plan<'a> {
         expect(dead_code, reason = "there is no isolation")
     )]
     pub(in crate::process) namespaces: Option<&'a Namespaces>,
+    /// Whether it gives up what `privileges` says.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "there is no isolation")
+    )]
+    pub(in crate::process) confined: bool,
 }
 
 /// The plan as the child reads it, with the place for what failed.
@@ -218,17 +224,20 @@ fn prepare(task: &Task<'_>) -> Result<(), (Stage, rustix::io::Errno)> {
         set_disposition(signal, libc::SIG_DFL);
     }
     #[cfg(target_os = "linux")]
-    if let Some(ruleset) = plan.ruleset {
-        restrict(ruleset).map_err(|error| (Stage::Isolate, error))?;
+    if plan.confined {
+        restrict(plan.ruleset).map_err(|error| (Stage::Isolate, error))?;
     }
     set_signal_mask(false);
     Ok(())
 }
 
-/// Puts this thread under Landlock's rules.
+/// Takes this thread's privileges, and puts it under Landlock's rules.
 #[cfg(target_os = "linux")]
-fn restrict(ruleset: BorrowedFd<'_>) -> Result<(), rustix::io::Errno> {
-    rustix::thread::set_no_new_privs(true)?;
+fn restrict(ruleset: Option<BorrowedFd<'_>>) -> Result<(), rustix::io::Errno> {
+    super::privileges::give_up()?;
+    let Some(ruleset) = ruleset else {
+        return Ok(());
+    };
     // SAFETY: the descriptor is a ruleset, and there are no flags.
     let restricted = unsafe {
         libc::syscall(
@@ -246,7 +255,7 @@ fn restrict(ruleset: BorrowedFd<'_>) -> Result<(), rustix::io::Errno> {
 /// Confines this process, which must have one thread, as a child is confined.
 ///
 /// # Errors
-/// The kernel refuses the namespaces or the rules.
+/// The kernel refuses the namespaces, the rules, or to take privileges away.
 pub(in crate::process) fn confine(
     ruleset: Option<BorrowedFd<'_>>,
     namespaces: Option<&Namespaces>,
@@ -256,9 +265,7 @@ pub(in crate::process) fn confine(
         if let Some(namespaces) = namespaces {
             super::namespaces::enter(namespaces, &namespaces.places())?;
         }
-        if let Some(ruleset) = ruleset {
-            restrict(ruleset)?;
-        }
+        restrict(ruleset)?;
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (ruleset, namespaces);

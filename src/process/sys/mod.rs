@@ -4,8 +4,8 @@
 //! Everything here is called by the keeper and its reapers, which have one
 //! thread each; the engine, which has several, calls `landlock_abi` alone.
 //! Here are signals, waiting and forking; `child` starts a program, and
-//! `namespaces` makes it a world of its own, and `seccomp`
-//! watches its system calls.
+//! `namespaces` makes it a world of its own, `privileges` takes
+//! root's power from it, and `seccomp` watches its system calls.
 #![expect(
     unsafe_code,
     reason = "fork, clone, execve, wait4, sigaction and Landlock have no safe form"
@@ -23,6 +23,8 @@ use rustix::process::Pid;
 
 mod child;
 mod namespaces;
+#[cfg(target_os = "linux")]
+mod privileges;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

@@ -78,6 +78,8 @@ pub(in crate::process) enum Act {
     Show(usize, CString),
     /// Nothing can be changed any more in what covers this.
     Seal(CString),
+    /// Nothing can be changed any more in all that there is now.
+    SealAll,
 }
 
 impl Namespaces {
@@ -273,6 +275,7 @@ mod linux {
                 })
             }
             Act::Seal(place) => seal(libc::AT_FDCWD, place, 0),
+            Act::SealAll => seal(libc::AT_FDCWD, c"/", RECURSIVE),
         }
     }
 
@@ -356,7 +359,7 @@ pub(in crate::process) fn try_namespaces() -> [bool; 3] {
         let world = |network| {
             let cover = Act::Cover(c"/tmp".to_owned());
             let seal = Act::Seal(c"/tmp".to_owned());
-            Namespaces::new(network, Vec::new(), vec![cover, seal])
+            Namespaces::new(network, Vec::new(), vec![Act::SealAll, cover, seal])
         };
         [
             // SAFETY: as in `enter`.

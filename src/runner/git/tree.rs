@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::{GitFault, disk, said};
+use crate::fail_point;
 use crate::runner::client::{Client, Failed, masked};
 
 /// Fetches `commit` with a temporary folder in `place` and renames it to `folder`.
@@ -20,10 +21,13 @@ pub(super) fn fetch(
     place: &Path,
     folder: &Path,
 ) -> Result<(), GitFault> {
-    let temporary = tempfile::Builder::new()
-        .prefix("fetch-")
-        .tempdir_in(place)
+    let temporary = fail_point::reach("source.make")
+        .and_then(|()| tempfile::Builder::new().prefix("fetch-").tempdir_in(place))
         .map_err(disk("making a folder for a source"))?;
+    // What is locked is not deleted by other processes.
+    let held = File::open(temporary.path())
+        .and_then(|folder| folder.lock().map(|()| folder))
+        .map_err(disk("locking a folder for a source"))?;
     let tree = temporary.path().join("tree");
     let run = |arguments: &[&str]| git.run(&tree, arguments);
     let has_it = || run(&["cat-file", "-e", &format!("{commit}^{{commit}}")]).is_ok();
@@ -60,7 +64,11 @@ pub(super) fn fetch(
     check_out(git, &tree, commit)?;
     fs::remove_dir_all(tree.join(".git")).map_err(disk("removing the history of a source"))?;
     refuse_lfs(&tree)?;
-    fs::rename(&tree, folder).map_err(disk("storing a source"))
+    fail_point::reach("source.name")
+        .and_then(|()| fs::rename(&tree, folder))
+        .map_err(disk("storing a source"))?;
+    drop(held);
+    Ok(())
 }
 
 /// An empty repository at `tree`, whatever was there.

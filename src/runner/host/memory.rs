@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::fail_point;
 use crate::runner::client::UserEnvironment;
 
 /// What a program answered.
@@ -61,6 +62,9 @@ pub(super) struct Question<'a> {
     pub(super) word: &'a str,
     pub(super) command: &'a str,
     pub(super) prefix: Option<&'a str>,
+    /// Who asks, and where.
+    pub(super) user: &'a UserEnvironment,
+    pub(super) folder: &'a Path,
 }
 
 impl Question<'_> {
@@ -70,10 +74,10 @@ impl Question<'_> {
     }
 
     /// What an answer that leads to `program` depends on.
-    fn state(&self, program: &Path, user: &UserEnvironment, folder: &Path) -> String {
+    fn state(&self, program: &Path) -> String {
         let mut state = format!("{} {}", self.real.display(), identity(self.real));
         if program != self.real {
-            let settings = settings(self.found, user, folder);
+            let settings = settings(self.found, self.user, self.folder);
             let _ = write!(
                 state,
                 "\n{}\n{}",
@@ -95,45 +99,28 @@ impl Memory {
             .unwrap_or_default()
     }
 
-    /// The answer to a question, if it still holds in `folder`.
-    pub(super) fn answer(
-        &self,
-        question: &Question<'_>,
-        user: &UserEnvironment,
-        folder: &Path,
-    ) -> Option<Answer> {
+    /// The answer to a question, if it still holds.
+    pub(super) fn answer(&self, question: &Question<'_>) -> Option<Answer> {
         let key = question.key();
         let is_passing = self.answers.get(&key).is_some_and(|kept| kept.passing);
         match is_passing && !self.asked.contains(&key) {
             true => None,
-            false => self.last_answer(question, user, folder),
+            false => self.last_answer(question),
         }
     }
 
     /// The answer that was given last, as far as the files that it depends on
     /// are the same.
-    pub(super) fn last_answer(
-        &self,
-        question: &Question<'_>,
-        user: &UserEnvironment,
-        folder: &Path,
-    ) -> Option<Answer> {
+    pub(super) fn last_answer(&self, question: &Question<'_>) -> Option<Answer> {
         let key = question.key();
         let kept = self.answers.get(&key)?;
-        let state = question.state(&kept.answer.program, user, folder);
+        let state = question.state(&kept.answer.program);
         (state == kept.state).then(|| kept.answer.clone())
     }
 
     /// Keeps an answer, in `file`.
-    pub(super) fn keep(
-        &mut self,
-        question: &Question<'_>,
-        answer: Answer,
-        user: &UserEnvironment,
-        folder: &Path,
-        file: &Path,
-    ) {
-        let state = question.state(&answer.program, user, folder);
+    pub(super) fn keep(&mut self, question: &Question<'_>, answer: Answer, file: &Path) {
+        let state = question.state(&answer.program);
         let passing = is_passing(&answer, question.real, question.word);
         let kept = Kept {
             state,
@@ -155,7 +142,9 @@ impl Memory {
         let folder = file.parent().unwrap_or(file).join("tmp");
         fs::create_dir_all(&folder)?;
         let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+        fail_point::reach("tools.write")?;
         serde_json::to_writer(&mut temporary, self)?;
+        fail_point::reach("tools.replace")?;
         temporary.persist(file)?;
         Ok(())
     }

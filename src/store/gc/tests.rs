@@ -1,7 +1,7 @@
 //! Collection: what goes, what stays, and what stays because others need it.
 
 use super::*;
-use crate::reapi::{Action, ActionResult, Directory, FileNode, OutputDirectory, encode};
+use crate::reapi::{Action, ActionResult, Directory, FileNode, encode};
 use crate::store::{CardRun, Local, Provenance};
 use std::path::PathBuf;
 
@@ -50,14 +50,7 @@ impl World {
             ..Action::default()
         };
         let action = store.put_blob(&encode(&action).1).unwrap();
-        let result = ActionResult {
-            output_directories: vec![OutputDirectory {
-                path: "out".to_owned(),
-                root_directory_digest: Some(artifact.into()),
-                ..OutputDirectory::default()
-            }],
-            ..ActionResult::default()
-        };
+        let result = ActionResult::of(artifact);
         store
             .record(&action, &result, &Provenance::default())
             .unwrap();
@@ -273,7 +266,7 @@ fn collection_is_due_when_what_was_adopted_fills_the_store() {
         fs::write(out.join(name), vec![b'x'; 100_000]).unwrap();
         let digest = store.adopt(&out).unwrap().digest;
         store.flush().unwrap();
-        (store.collect_if_due(&small, &none()).unwrap(), digest)
+        (store.collect_if_due(&small, || Ok(none())).unwrap(), digest)
     };
     let (first, a) = adopt("a");
     assert_eq!(first, None);
@@ -281,7 +274,10 @@ fn collection_is_due_when_what_was_adopted_fills_the_store() {
     fs::create_dir(world.folder().join("tmp/run-1-dead")).unwrap();
     assert_eq!(adopt("b").0, None);
     assert!(!world.folder().join("tmp/run-1-dead").exists());
-    assert_eq!(world.open().collect_if_due(&small, &none()).unwrap(), None);
+    assert_eq!(
+        world.open().collect_if_due(&small, || Ok(none())).unwrap(),
+        None
+    );
     let (third, _) = adopt("c");
     assert_eq!(third.unwrap().trees, 1);
     assert!(!world.there(&a));

@@ -194,6 +194,12 @@ impl Chain {
         self.sandbox.mikado("run --all --format json")
     }
 
+    /// The same with output for people, which a run with nothing to do has from
+    /// its index.
+    pub fn run_as_people_do(&self) -> Ran {
+        self.sandbox.mikado("run --all")
+    }
+
     /// Asserts that every artifact of this work tree holds what it must, and
     /// bears the name of what it holds; returns the names.
     #[track_caller]

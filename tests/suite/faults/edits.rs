@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use super::chain::{Chain, Entry, Tree, entries, write_entry, write_tree};
 use super::random::Random;
+use crate::support::sandbox::Ran;
 
 const CARDS: usize = 6;
 const SEQUENCES: usize = 50;
@@ -119,17 +120,32 @@ fn one_sequence(seed: u64) -> Done {
         executed: 0,
     };
     for run in 0..=RUNS {
-        let ran = chain.run();
+        // With an index of the run before, or without one.
+        let ran = chain.run_as_people_do();
         let told: Vec<&str> = done.edits.iter().map(|edit| EDITS[*edit].0).collect();
         let context =
             format!("MIKADO_TEST_EDITS_SEED={seed} MIKADO_TEST_EDITS=1: run {run} after {told:?}");
         assert_eq!(ran.code(), 0, "{context}\n{}", ran.all());
         chain.assert_right(&context);
-        done.executed += ran
-            .json_lines()
-            .iter()
-            .filter(|event| event["how"] == "built")
-            .count();
+        let lines = |ran: &Ran, word: &str| {
+            let text = ran.all();
+            let lines = text
+                .lines()
+                .filter(|line| line.trim_start().starts_with(word));
+            lines.count()
+        };
+        done.executed += lines(&ran, "Built ");
+        if random.below(2) == 0 {
+            let again = chain.run_as_people_do();
+            assert_eq!(again.code(), 0, "{context}, again\n{}", again.all());
+            assert_eq!(
+                lines(&again, "Fresh "),
+                CARDS,
+                "{context}, again\n{}",
+                again.all()
+            );
+            chain.assert_right(&context);
+        }
         if run < RUNS {
             for _ in 0..=random.below(3) {
                 let edit = random.below(EDITS.len());

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::chain::{Chain, Entry, write_entry};
 use super::random::Random;
+use crate::support::events::{cards_of, is_built};
 use crate::support::sandbox::MIKADO;
 
 const CARDS: usize = 30;
@@ -93,7 +94,7 @@ fn kill_again_and_again(seed: u64, names: &[String]) -> Counts {
         let ran = chain.run();
         assert_eq!(ran.code(), 0, "{context}\n{}", ran.all());
         let events = ran.json_lines();
-        let executed: BTreeSet<&str> = cards_of(&events, |event| event["how"] == "built").collect();
+        let executed: BTreeSet<&str> = cards_of(&events, is_built).collect();
         for card in &marked {
             assert!(
                 !executed.contains(card.as_str()),
@@ -158,6 +159,8 @@ fn killed_run(
         .expect("a started program");
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let mut told: Vec<String> = lines.by_ref().take(event).map_while(Result::ok).collect();
+    // Waits for nothing: the moment of the kill is random by design, also between
+    // two events. `points` has each write of the store by its name.
     std::thread::sleep(after);
     child.kill().expect("a killed program");
     told.extend(lines.map_while(Result::ok));
@@ -175,15 +178,4 @@ fn killed_run(
         .map(str::to_owned)
         .collect();
     (marked, told.len())
-}
-
-/// The cards of the events that are wanted.
-fn cards_of<'e>(
-    events: &'e [Value],
-    wanted: impl Fn(&Value) -> bool + 'e,
-) -> impl Iterator<Item = &'e str> {
-    events
-        .iter()
-        .filter(move |event| wanted(event))
-        .filter_map(|event| event["card"].as_str())
 }

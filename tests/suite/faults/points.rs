@@ -11,6 +11,8 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use mikado::store::nar_hash;
+
 use super::chain::{Chain, entries};
 use crate::support::sandbox::{MIKADO, Ran};
 
@@ -29,6 +31,10 @@ enum Scene {
     Export,
     /// `store verify` of a damaged store.
     Verify,
+    /// A run with one more card: it has a git source and a tool of the machine.
+    Sources,
+    /// A run when all is done.
+    Done,
 }
 
 /// All points, and the scene that reaches each.
@@ -42,6 +48,8 @@ const POINTS: &[(&str, Scene)] = &[
     ("gc.delete", Scene::Collect),
     ("gc.lock", Scene::Collect),
     ("gc.note", Scene::Collect),
+    ("index.name", Scene::Done),
+    ("index.write", Scene::Done),
     ("link.make", Scene::Run),
     ("link.replace", Scene::Damaged),
     ("lock.free", Scene::Run),
@@ -63,12 +71,21 @@ const POINTS: &[(&str, Scene)] = &[
     ("segment.name", Scene::Run),
     ("segment.new", Scene::Run),
     ("segment.sync", Scene::Run),
+    ("source.folder", Scene::Sources),
+    ("source.lock", Scene::Sources),
+    ("source.make", Scene::Sources),
+    ("source.name", Scene::Sources),
+    ("source.note", Scene::Sources),
+    ("source.replace", Scene::Sources),
+    ("source.write", Scene::Sources),
     ("stage.copy", Scene::Run),
     ("stage.write", Scene::Run),
     ("store.file", Scene::Run),
     ("store.file.write", Scene::Run),
     ("store.folder", Scene::Run),
     ("store.lock", Scene::Run),
+    ("tools.replace", Scene::Sources),
+    ("tools.write", Scene::Sources),
     ("trace.name", Scene::Run),
     ("trace.write", Scene::Run),
     ("tree.aside", Scene::Damaged),
@@ -148,12 +165,27 @@ fn fault_and_plain_run(point: &str, scene: Scene, hit: usize, fault: &str) -> bo
     let chain = Chain::new(CARDS);
     prepare(&chain, scene);
     let seen = chain.sandbox.home().join("seen");
-    let mut command = chain.sandbox.command(MIKADO);
-    command.args(arguments(scene));
-    command
-        .env("MIKADO_FAIL_POINT", format!("{point} {hit} {fault}"))
-        .env("MIKADO_FAIL_POINT_SEEN", &seen);
-    let ran = chain.sandbox.run(command, &context);
+    let run = || {
+        let mut command = chain.sandbox.command(MIKADO);
+        command.args(arguments(scene));
+        command
+            .env("MIKADO_FAIL_POINT", format!("{point} {hit} {fault}"))
+            .env("MIKADO_FAIL_POINT_SEEN", &seen);
+        chain.sandbox.run(command, &context)
+    };
+    let mut ran = run();
+    // While files are as new as the run itself, nothing is kept of it.
+    let again = if scene == Scene::Done && hit == 1 {
+        100
+    } else {
+        0
+    };
+    for _ in 0..again {
+        if seen.exists() {
+            break;
+        }
+        ran = run();
+    }
     let reached = seen.exists();
     assert!(
         reached || hit > 1,
@@ -184,6 +216,19 @@ fn fault_and_plain_run(point: &str, scene: Scene, hit: usize, fault: &str) -> bo
     chain.assert_right(&context);
     chain.assert_complete(&context);
     chain.assert_tidy(&context);
+    if scene == Scene::Sources {
+        let made = chain.sandbox.read(".mikado/artifacts/z/text");
+        assert_eq!(made, "of the source\n", "{context}");
+        assert!(chain.sandbox.read("cards/z.md").contains("complete"));
+        let left = entries(&chain.sandbox.path(".mikado/sources"));
+        let left: Vec<_> = left.iter().filter_map(|path| path.file_name()).collect();
+        let half = |name: &&&std::ffi::OsStr| {
+            [".tmp", "fetch-"]
+                .iter()
+                .any(|start| name.as_encoded_bytes().starts_with(start.as_bytes()))
+        };
+        assert_eq!(left.iter().find(half), None, "{context}");
+    }
     let verify = chain.sandbox.mikado("store verify");
     assert_eq!(verify.code(), 0, "{context}\n{}", verify.all());
     reached
@@ -196,7 +241,8 @@ fn check_end(ran: &Ran, reached: bool, fault: &str, context: &str) {
         -1 => assert_eq!(fault, "kill", "{context}\n{all}"),
         // What can be done without is done without.
         0 => {}
-        1 | 4 => {
+        // 5: a card waits for what could not be had.
+        1 | 4 | 5 => {
             assert!(reached, "{context}\n{all}");
             let cause = match fault {
                 "ENOSPC" => "No space left on device",
@@ -210,7 +256,9 @@ fn check_end(ran: &Ran, reached: bool, fault: &str, context: &str) {
 
 fn arguments(scene: Scene) -> &'static [&'static str] {
     match scene {
-        Scene::Run | Scene::Damaged | Scene::Journal => &["run", "--all"],
+        Scene::Run | Scene::Damaged | Scene::Journal | Scene::Sources | Scene::Done => {
+            &["run", "--all"]
+        }
         Scene::Collect => &["store", "gc", "--max-size", "0"],
         Scene::Export => &["artifact", "export", "c00", "-o", "exported"],
         Scene::Verify => &["store", "verify"],
@@ -252,6 +300,46 @@ fn prepare(chain: &Chain, scene: Scene) {
             fs::remove_dir_all(store.join("artifacts")).expect("links");
             fs::remove_file(store.join("records.jsonl")).expect("records");
         }
-        Scene::Run | Scene::Export => {}
+        Scene::Sources => add_source(chain),
+        Scene::Run | Scene::Export | Scene::Done => {}
     }
+}
+
+/// A card that takes its file out of a repository, and a tool.
+fn add_source(chain: &Chain) {
+    let sandbox = &chain.sandbox;
+    let (upstream, plain) = (
+        sandbox.home().join("upstream"),
+        sandbox.home().join("plain"),
+    );
+    for folder in [&upstream, &plain] {
+        fs::create_dir(folder).expect("a folder");
+        fs::write(folder.join("text"), "of the source\n").expect("a file");
+    }
+    let git = |words: &str| {
+        let mut command = sandbox.command("git");
+        command.arg("-C").arg(&upstream).args(words.split(' '));
+        sandbox.run(command, words).exits(0).stdout()
+    };
+    drop(git("init --quiet"));
+    drop(git("add ."));
+    drop(git(
+        "-c user.name=x -c user.email=x commit --quiet --message x",
+    ));
+    let commit = git("rev-parse HEAD");
+    let list = format!(
+        "upstream: {{ git: 'file://{}', commit: {}, hash: '{}' }}\n",
+        upstream.display(),
+        commit.trim(),
+        nar_hash(&plain).expect("a hash"),
+    );
+    sandbox.write("runners/sources.yaml", &list);
+    sandbox.write(
+        "runners/sourced.yaml",
+        "tools: { sed: {} }\ninputs: [{ source: upstream, paths: ['**'] }]\nsteps: ['cp text \"$OUT/\"']\n",
+    );
+    sandbox.write(
+        "cards/z.md",
+        "---\nstatus: active\nrunner: sourced\n---\n# z\n",
+    );
 }

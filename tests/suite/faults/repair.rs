@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use super::chain::{Chain, entries};
+use crate::support::events::is_built;
 use crate::support::puppet::{Puppet, Stage};
 use crate::support::sandbox::{MIKADO, Sandbox};
 
@@ -82,7 +83,7 @@ fn an_artifact_that_was_changed_in_any_way_is_right_after_the_next_run() {
         let built = ran
             .json_lines()
             .iter()
-            .filter(|event| event["how"] == "built")
+            .filter(|event| is_built(event))
             .count();
         assert_eq!(built, 1, "{what}: the others are as they were");
         assert!(

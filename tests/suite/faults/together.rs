@@ -9,6 +9,7 @@ use std::process::{Child, Stdio};
 use serde_json::Value;
 
 use super::chain::Chain;
+use crate::support::events::{cards_of, is_built};
 use crate::support::puppet::{Puppet, Stage};
 use crate::support::sandbox::{MIKADO, Sandbox};
 
@@ -58,20 +59,6 @@ fn follow(mut run: Child, kill_after: Option<usize>) -> (Vec<Value>, Option<i32>
         }
     }
     (events, run.wait().expect("its end").code())
-}
-
-fn cards<'e>(
-    events: &'e [Value],
-    wanted: impl Fn(&Value) -> bool + 'e,
-) -> impl Iterator<Item = &'e str> {
-    events
-        .iter()
-        .filter(move |event| wanted(event))
-        .filter_map(|event| event["card"].as_str())
-}
-
-fn is_built(event: &Value) -> bool {
-    event["event"] == "cardFinished" && event["how"] == "built"
 }
 
 /// Runs them all; some are killed after so many events. Returns the events of
@@ -125,7 +112,7 @@ fn eight_runs_of_a_hundred_cards_execute_each_action_once() {
     let events = all_at_once(&chain, &other, &BTreeMap::new());
     let mut built: Vec<&str> = events
         .iter()
-        .flat_map(|events| cards(events, is_built))
+        .flat_map(|events| cards_of(events, is_built))
         .collect();
     built.sort_unstable();
     let expected: Vec<&str> = chain.nodes.iter().map(|node| node.stem.as_str()).collect();
@@ -147,7 +134,7 @@ fn two_of_eight_runs_are_killed_and_the_others_do_the_rest_once() {
     let events = all_at_once(&chain, &other, &killed);
     let alive = || (0..RUNS).filter(|run| !killed.contains_key(run));
     let mut built: Vec<&str> = alive()
-        .flat_map(|run| cards(&events[run], is_built))
+        .flat_map(|run| cards_of(&events[run], is_built))
         .collect();
     let count = built.len();
     built.sort_unstable();
@@ -159,8 +146,8 @@ fn two_of_eight_runs_are_killed_and_the_others_do_the_rest_once() {
     );
     for run in killed.keys() {
         let marked: Vec<&str> =
-            cards(&events[*run], |event| event["event"] == "cardMarked").collect();
-        for card in cards(&events[*run], is_built).filter(|card| marked.contains(card)) {
+            cards_of(&events[*run], |event| event["event"] == "cardMarked").collect();
+        for card in cards_of(&events[*run], is_built).filter(|card| marked.contains(card)) {
             assert!(
                 !built.contains(&card),
                 "`{card}` was made and marked by a run that was killed, and lost"

@@ -145,14 +145,20 @@ fn what_an_artifact_cannot_hold_is_refused_by_name() {
         ("rm -r \"$OUT\"; echo x > \"$OUT\"", "`$OUT`"),
         (
             "mkdir \"$OUT/deep\"; mkfifo \"$OUT/deep/pipe\"",
-            "out/deep/pipe` is a named pipe",
+            ": `$OUT/deep/pipe` is a named pipe",
         ),
         (
             "python3 -c 'import socket,os; socket.socket(socket.AF_UNIX).bind(os.environ[\"OUT\"]+\"/s\")'",
-            "out/s` is a socket",
+            ": `$OUT/s` is a socket",
         ),
-        ("touch \"$OUT\"/$'caf\\xe9'", "is not UTF-8"),
-        ("ln -s $'caf\\xe9' \"$OUT/link\"", "is not UTF-8"),
+        (
+            "touch \"$OUT\"/$'caf\\xe9'",
+            "the name `$OUT/caf\u{fffd}` is not UTF-8",
+        ),
+        (
+            "ln -s $'caf\\xe9' \"$OUT/link\"",
+            "the text of the link `$OUT/link` is not UTF-8",
+        ),
     ];
     for (script, words) in cases {
         fails(&open_build(script), &[words]);
@@ -160,7 +166,7 @@ fn what_an_artifact_cannot_hold_is_refused_by_name() {
     if rustix::process::geteuid().is_root() {
         fails(
             &open_build("mknod \"$OUT/null\" c 1 3"),
-            &["out/null` is a device"],
+            &["`$OUT/null` is a device"],
         );
     }
 }

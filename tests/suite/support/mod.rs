@@ -1,5 +1,6 @@
 //! What the tests share: a repository of their own, and the real program.
 
+pub mod events;
 pub mod puppet;
 pub mod refusing;
 pub mod sandbox;
