@@ -115,7 +115,9 @@ fn now_ns() -> i128 {
 pub fn hash_file(path: &Path) -> io::Result<Digest> {
     let mut file = File::open(path)?;
     let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 128 * 1024];
+    // A small file needs no large buffer, which the system would have to map.
+    let size = file.metadata()?.len().saturating_add(1);
+    let mut buffer = vec![0; size.clamp(512, 128 * 1024) as usize];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(hasher.finish()),

@@ -74,6 +74,7 @@ pub struct Workspace {
     /// The machine's name.
     pub host_name: String,
     kernel: OnceLock<Kernel>,
+    hidden: OnceLock<Vec<PathBuf>>,
     isolation: Option<String>,
     sources: Sources,
     git: GitSources,
@@ -160,6 +161,7 @@ impl Workspace {
             script_lister: Lister::default(),
             machine: this_machine(),
             kernel: OnceLock::new(),
+            hidden: OnceLock::new(),
             isolation,
             host_name: host_name.nodename().to_string_lossy().into_owned(),
             store: Arc::new(store),
@@ -222,6 +224,11 @@ impl Workspace {
                 watched.add_for(number, file, Kind::Entry);
             }
         }
+    }
+
+    /// What is out of an execution's sight, as `find` finds it once a run.
+    pub(crate) fn hidden(&self, find: impl FnOnce() -> Vec<PathBuf>) -> &[PathBuf] {
+        self.hidden.get_or_init(find)
     }
 
     /// What the kernel can do to confine an execution, as far as

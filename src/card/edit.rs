@@ -4,10 +4,12 @@
 //! temporary file beside the card and renamed over it; a card that somebody
 //! changed meanwhile is left alone. Doing it twice changes nothing.
 
+use std::collections::BTreeSet;
 use std::fs::{self, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::NamedTempFile;
 
@@ -61,11 +63,10 @@ pub enum Refusal {
 /// Where the card can't be changed, was changed meanwhile, or the disk is in
 /// the way.
 pub fn complete(root: &Path, card: &Card, completion: Completion) -> Result<bool, Error> {
-    match completed(card, completion) {
-        Some(bytes) => write(root, &card.source, &bytes).map(|()| true),
-        None if card.plan == PlanState::Complete => Ok(false),
-        None => Err(unchangeable(card)),
-    }
+    let writer = Writer::default();
+    let written = writer.complete(root, card, completion)?;
+    writer.flush()?;
+    Ok(written)
 }
 
 /// Opens `card` again below `root`; `false` where it is open already.
@@ -235,59 +236,115 @@ fn with_new_lines<'a>(
 ///
 /// Where the file is no longer what was read, or the disk is in the way.
 pub fn write(root: &Path, source: &Source, bytes: &[u8]) -> Result<(), Error> {
-    // A card that is a link is changed where it really lies.
-    let shown = root.join(source.path());
-    let path = shown.canonicalize().map_err(Error::disk("find", &shown))?;
-    let folder = path.parent().unwrap_or(root);
-    let metadata = path.metadata().map_err(Error::disk("read", &path))?;
-    let mut file = new_file(folder).map_err(Error::disk("write in", folder))?;
-    fail_point::reach("card.write").map_err(Error::disk("write", &path))?;
-    file.write_all(bytes).map_err(Error::disk("write", &path))?;
-    // Who may not give a file away keeps it, as any editor would.
-    let (user, group) = (metadata.uid(), metadata.gid());
-    drop(fchown(file.as_file(), Some(user), Some(group)));
-    // After the owner, whose change takes bits of the mode away.
-    let kept = file.as_file().set_permissions(metadata.permissions());
-    kept.map_err(Error::disk("set the mode of", &path))?;
-    file.as_file()
-        .sync_all()
-        .map_err(Error::disk("write", &path))?;
-    // As late as can be: the last moment in which a change can be noticed.
-    let now = fs::read(&path).map_err(Error::disk("read", &path))?;
-    if now != source.bytes() {
-        return Err(refusal(Refusal::Changed {
-            path: source.path().display().to_string(),
-        }));
+    let writer = Writer::default();
+    writer.write(root, source, bytes)?;
+    writer.flush()
+}
+
+/// Writes many cards, by several threads, and waits for the disk once a folder.
+#[derive(Debug, Default)]
+pub struct Writer {
+    /// Folders in which what dead processes left was deleted.
+    swept: Mutex<BTreeSet<PathBuf>>,
+    /// Folders in which a card has a new name that is not durable yet.
+    renamed: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Writer {
+    /// As [`complete`]; durable after `flush`.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn complete(
+        &self,
+        root: &Path,
+        card: &Card,
+        completion: Completion,
+    ) -> Result<bool, Error> {
+        match completed(card, completion) {
+            Some(bytes) => self.write(root, &card.source, &bytes).map(|()| true),
+            None if card.plan == PlanState::Complete => Ok(false),
+            None => Err(unchangeable(card)),
+        }
     }
-    fail_point::reach("card.replace").map_err(Error::disk("replace", &path))?;
-    file.persist(&path)
-        .map_err(|error| Error::disk("replace", &path)(error.error))?;
-    // The new name is durable with its folder.
-    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(Error::disk("write to", folder))
+
+    /// Makes the names of all cards durable that were written.
+    ///
+    /// # Errors
+    ///
+    /// Where the disk is in the way.
+    pub fn flush(&self) -> Result<(), Error> {
+        for folder in std::mem::take(&mut *hold(&self.renamed)) {
+            let synced = fs::File::open(&folder).and_then(|folder| folder.sync_all());
+            synced.map_err(Error::disk("write to", &folder))?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, root: &Path, source: &Source, bytes: &[u8]) -> Result<(), Error> {
+        // A card that is a link is changed where it really lies.
+        let shown = root.join(source.path());
+        let path = shown.canonicalize().map_err(Error::disk("find", &shown))?;
+        let folder = path.parent().unwrap_or(root);
+        let metadata = path.metadata().map_err(Error::disk("read", &path))?;
+        let mut file = self
+            .new_file(folder)
+            .map_err(Error::disk("write in", folder))?;
+        fail_point::reach("card.write").map_err(Error::disk("write", &path))?;
+        file.write_all(bytes).map_err(Error::disk("write", &path))?;
+        // Who may not give a file away keeps it, as any editor would.
+        let (user, group) = (metadata.uid(), metadata.gid());
+        drop(fchown(file.as_file(), Some(user), Some(group)));
+        // After the owner, whose change takes bits of the mode away.
+        let kept = file.as_file().set_permissions(metadata.permissions());
+        kept.map_err(Error::disk("set the mode of", &path))?;
+        file.as_file()
+            .sync_all()
+            .map_err(Error::disk("write", &path))?;
+        // As late as can be: the last moment in which a change can be noticed.
+        let now = fs::read(&path).map_err(Error::disk("read", &path))?;
+        if now != source.bytes() {
+            return Err(refusal(Refusal::Changed {
+                path: source.path().display().to_string(),
+            }));
+        }
+        fail_point::reach("card.replace").map_err(Error::disk("replace", &path))?;
+        file.persist(&path)
+            .map_err(|error| Error::disk("replace", &path)(error.error))?;
+        hold(&self.renamed).insert(folder.to_owned());
+        Ok(())
+    }
+
+    /// A new file in `folder`, which is locked as long as its maker lives. What
+    /// dead ones left there is deleted.
+    fn new_file(&self, folder: &Path) -> io::Result<NamedTempFile> {
+        if hold(&self.swept).insert(folder.to_owned()) {
+            sweep(folder);
+        }
+        loop {
+            let file = tempfile::Builder::new()
+                .prefix(PREFIX)
+                .tempfile_in(folder)?;
+            match file.as_file().try_lock() {
+                Err(TryLockError::WouldBlock) => {}
+                // Where nothing can be locked, nothing is swept.
+                Err(TryLockError::Error(_)) => return Ok(file),
+                // It may have been swept before it was locked.
+                Ok(()) if file.path().exists() => return Ok(file),
+                Ok(()) => {}
+            }
+        }
+    }
+}
+
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A set is whole at every moment.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the names of files begin with that are to be renamed over a card.
 const PREFIX: &str = ".mikado-new-";
-
-/// A new file in `folder`, which is locked as long as its maker lives. What dead
-/// ones left there is deleted.
-fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
-    sweep(folder);
-    loop {
-        let file = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .tempfile_in(folder)?;
-        match file.as_file().try_lock() {
-            Err(TryLockError::WouldBlock) => {}
-            // Where nothing can be locked, nothing is swept.
-            Err(TryLockError::Error(_)) => return Ok(file),
-            // It may have been swept before it was locked.
-            Ok(()) if file.path().exists() => return Ok(file),
-            Ok(()) => {}
-        }
-    }
-}
 
 /// Deletes what killed processes left in `folder`; what can't be deleted harms
 /// nobody.

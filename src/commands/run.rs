@@ -11,7 +11,7 @@ use clap::Args;
 
 use crate::card::{Card, PlanState, Source, Stem, edit};
 use crate::cli::{Context, Format, terminal_columns};
-use crate::engine::{Engine, Marked, Options, store_error};
+use crate::engine::{Engine, Mark, Marked, Options, store_error};
 use crate::error::{Error, Exit};
 use crate::event::{Event, Outcome};
 use crate::plan::PlannedCard;
@@ -19,7 +19,7 @@ use crate::process::GRACE;
 use crate::report::folded::Folded;
 use crate::report::{GroupReport, JsonReport, PlainReport, ProgressReport, Report, Summary};
 use crate::runner::definition::Kind;
-use crate::store::Limits;
+use crate::store::{Limits, parallel};
 use crate::workspace::Workspace;
 
 use super::again::{Partial, now_ns};
@@ -96,6 +96,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
             (None, began_ns, (selection, plan, BTreeMap::new()))
         }
     };
+    let selection = Arc::new(selection);
     let is_no_build = |card: &&PlannedCard| card.asked && card.work.kind != Kind::Build;
     if args.check_deterministic
         && let Some(card) = plan.cards.iter().find(is_no_build)
@@ -143,7 +144,9 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         .flat_map(Partial::shown_of_others)
         .collect();
     let mut broken_pipe = false;
-    let mark = |stem: &Stem| mark(&selection, stem);
+    let writer = edit::Writer::default();
+    let marked_in = Arc::clone(&selection);
+    let mark: Mark = Arc::new(move |stems| mark_all(&marked_in, &writer, stems));
     let mut listener = |event: &Event| {
         match event {
             Event::CardMarked { .. } => marked += 1,
@@ -210,9 +213,25 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
 /// How often a card is read again that somebody writes at the same moment.
 const MARK_ATTEMPTS: usize = 5;
 
+/// How many threads mark cards: each waits for the disk, which serves them together.
+const MARK_THREADS: usize = 8;
+
+/// Marks cards, and waits for the disk once a folder.
+fn mark_all(
+    selection: &Selection,
+    writer: &edit::Writer,
+    stems: &[Stem],
+) -> Result<Vec<Marked>, Error> {
+    let each = |stem: &Stem| mark(selection, writer, stem);
+    let marked = parallel::each(stems, MARK_THREADS, each);
+    // Also of those that came before one that failed.
+    writer.flush()?;
+    marked
+}
+
 /// Marks a card as it is now: a run is long, and people edit cards meanwhile.
 /// Prose may have changed; what was run may not.
-fn mark(selection: &Selection, stem: &Stem) -> Result<Marked, Error> {
+fn mark(selection: &Selection, writer: &edit::Writer, stem: &Stem) -> Result<Marked, Error> {
     let root = &selection.project.root;
     let Some(before) = selection.deck.card(stem) else {
         return Err(Error::Bug(format!("no card `{stem}` to mark")));
@@ -236,7 +255,7 @@ fn mark(selection: &Selection, stem: &Stem) -> Result<Marked, Error> {
             let why = "its runner, parameters or prerequisites were changed while it ran";
             return Ok(Marked::Refused(why.into()));
         }
-        match edit::complete(root, &card, selection.completion()) {
+        match writer.complete(root, &card, selection.completion()) {
             Ok(true) => return Ok(Marked::Now),
             Ok(false) => return Ok(Marked::Before),
             Err(error @ Error::Usage { .. }) => refused = error.to_string(),

@@ -14,7 +14,7 @@ use crate::answer::SCHEMA_VERSION;
 use crate::card::{Card, Stem};
 use crate::chain::State;
 use crate::cli::{Context, Format};
-use crate::engine::{Engine, Marked, Options};
+use crate::engine::{Engine, Mark, Marked, Options};
 use crate::error::{Error, Exit};
 use crate::event::{Event, Outcome};
 use crate::plan::{Plan, PlannedCard};
@@ -150,7 +150,7 @@ pub fn run(args: VerifyArgs, context: &Context) -> Result<Exit, Error> {
         grace: GRACE,
         ..Options::default()
     };
-    let mark = |_: &Stem| Ok(Marked::Before);
+    let mark: Mark = Arc::new(|stems| Ok(vec![Marked::Before; stems.len()]));
     let mut looks: BTreeMap<Stem, Look> = BTreeMap::new();
     let mut listener = |event: &Event| match event {
         Event::CardStarted { card, log, .. } => drop(looks.insert(card.clone(), Look::at(log))),

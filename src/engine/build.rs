@@ -15,12 +15,12 @@ use crate::store::{CardRun, StoredResult};
 use super::describe::Describer;
 use super::fault::Obstacle;
 use super::order::Order;
-use super::perform::blocking;
+use super::perform::{Again, blocking};
 use super::{CheckRecord, Engine, Finished};
 
 /// A check is keyed by an artifact, which can't move.
-async fn unmoved() -> Result<Digest, Obstacle> {
-    Ok(Digest::of(b""))
+fn unmoved() -> Again {
+    Arc::new(|| Ok(Digest::of(b"")))
 }
 
 /// The trees that a later execution would have to fetch again.
@@ -42,12 +42,11 @@ impl Engine {
         let requires = self.used_artifacts(card)?;
         let forced = self.options.force && card.asked;
         let mut fetched = self.fetched(card, &requires, false).await?;
-        let mut order = self.described(card, &requires, &fetched).await?;
+        let (mut order, found) = self.looked_up(card, &requires, &fetched, !forced).await?;
         let mut announced = false;
-        let mut hit = match forced {
-            true => None,
-            false => self.found(&order).await?,
-        };
+        let mut hit = found
+            .filter(|found| self.suits(found, &order))
+            .map(|found| found.artifact);
         if let Some(artifact) = hit
             && self.always_fails(card, &requires, &artifact).await?
         {
@@ -67,10 +66,8 @@ impl Engine {
                     order = self.described(card, &requires, &fetched).await?;
                 }
                 self.provide_tools(card).await?;
-                let again = async || {
-                    let order = self.described(card, &requires, &fetched).await?;
-                    Ok(order.action.key)
-                };
+                let describe = self.describing(card, &requires, &fetched);
+                let again: Again = Arc::new(move || Ok(describe()?.action.key));
                 let performed = self.perform(&card.stem, &order, forced, again).await?;
                 (performed.artifact, performed.executed, performed.moved)
             }
@@ -86,7 +83,9 @@ impl Engine {
         self.artifacts
             .borrow_mut()
             .insert(card.stem.clone(), artifact);
-        self.forget_scene(&card.stem).await?;
+        if !executed {
+            self.forget_scene(&card.stem).await?;
+        }
         let took = started.elapsed();
         let run = CardRun {
             stem: card.stem.to_string(),
@@ -161,20 +160,18 @@ impl Engine {
     ) -> Result<BTreeMap<String, Digest>, Obstacle> {
         let mut fetched = BTreeMap::new();
         for (name, fetch) in &card.work.definition.fetch {
-            let describe = || {
-                let workspace = Arc::clone(&self.workspace);
-                let (planned, requires) = (Arc::clone(card), requires.clone());
-                let (named, fetch) = (name.clone(), fetch.clone());
-                blocking(move || {
-                    let describer = Describer {
-                        workspace: &workspace,
-                        card: &planned,
-                        requires: &requires,
-                    };
-                    describer.fetch(&named, &fetch).map(Arc::new)
-                })
+            let workspace = Arc::clone(&self.workspace);
+            let (planned, of_requires) = (Arc::clone(card), requires.clone());
+            let (named, fetch) = (name.clone(), fetch.clone());
+            let describe = move || {
+                let describer = Describer {
+                    workspace: &workspace,
+                    card: &planned,
+                    requires: &of_requires,
+                };
+                describer.fetch(&named, &fetch).map(Arc::new)
             };
-            let order = describe().await??;
+            let order = blocking(describe.clone()).await??;
             let (store, key) = (Arc::clone(&self.workspace.store), order.action.key);
             let known = blocking(move || match ready {
                 true => store.lookup(&key),
@@ -188,7 +185,7 @@ impl Engine {
                     let reasons = workspace.reasons_to_fetch(&card.stem, name, &order);
                     self.begin(card, reasons);
                     self.provide_tools(card).await?;
-                    let again = async || Ok(describe().await??.action.key);
+                    let again: Again = Arc::new(move || Ok(describe()?.action.key));
                     self.perform(&card.stem, &order, false, again)
                         .await?
                         .artifact
@@ -251,33 +248,55 @@ impl Engine {
         requires: &BTreeMap<String, Digest>,
         fetched: &BTreeMap<String, Digest>,
     ) -> Result<Arc<Order>, Obstacle> {
+        blocking(self.describing(card, requires, fetched)).await?
+    }
+
+    /// What describes the build: blocking code, as often as it is wanted.
+    fn describing(
+        &self,
+        card: &Arc<PlannedCard>,
+        requires: &BTreeMap<String, Digest>,
+        fetched: &BTreeMap<String, Digest>,
+    ) -> impl Fn() -> Result<Arc<Order>, Obstacle> + Send + Sync + 'static {
         let workspace = Arc::clone(&self.workspace);
         let (planned, requires) = (Arc::clone(card), requires.clone());
         let fetched = fetched.clone();
-        let order = blocking(move || {
-            Describer {
+        move || {
+            let describer = Describer {
                 workspace: &workspace,
                 card: &planned,
                 requires: &requires,
-            }
-            .build(&fetched)
+            };
+            describer.build(&fetched).map(Arc::new)
+        }
+    }
+
+    /// The order of the build, and its result, where one is looked for and
+    /// known: one turn beside the event loop for both.
+    async fn looked_up(
+        &self,
+        card: &Arc<PlannedCard>,
+        requires: &BTreeMap<String, Digest>,
+        fetched: &BTreeMap<String, Digest>,
+        look: bool,
+    ) -> Result<(Arc<Order>, Option<StoredResult>), Obstacle> {
+        let describe = self.describing(card, requires, fetched);
+        let store = Arc::clone(&self.workspace.store);
+        let looked_up = blocking(move || {
+            let order = describe()?;
+            let found = match look {
+                true => store.lookup(&order.action.key)?,
+                false => None,
+            };
+            Ok((order, found))
         });
-        order.await?.map(Arc::new)
+        looked_up.await?
     }
 
     /// Whether a result may be taken for `order`: what was made with more opened
     /// up than its runner opens up now may not.
     fn suits(&self, found: &StoredResult, order: &Order) -> bool {
         found.suits(false) || found.suits(self.stays_local(order).is_some())
-    }
-
-    async fn found(&self, order: &Arc<Order>) -> Result<Option<Digest>, Obstacle> {
-        let store = Arc::clone(&self.workspace.store);
-        let key = order.action.key;
-        let found = blocking(move || store.lookup(&key)).await??;
-        Ok(found
-            .filter(|found| self.suits(found, order))
-            .map(|result| result.artifact))
     }
 
     /// Tells that the card is about to be executed, and why.
@@ -305,7 +324,7 @@ impl Engine {
             }
             let order = self.check_order(card, requires, artifact, number).await?;
             self.provide_tools(card).await?;
-            match self.perform(&card.stem, &order, true, unmoved).await {
+            match self.perform(&card.stem, &order, true, unmoved()).await {
                 Ok(_) => {}
                 Err(Obstacle::Failed(_)) => return Ok(true),
                 Err(other) => return Err(other),
@@ -322,7 +341,7 @@ impl Engine {
             let order = self.check_order(card, &requires, &artifact, number).await?;
             self.begin(card, Vec::new());
             self.provide_tools(card).await?;
-            self.perform(&card.stem, &order, true, unmoved).await?;
+            self.perform(&card.stem, &order, true, unmoved()).await?;
         }
         Ok(())
     }
@@ -353,7 +372,7 @@ impl Engine {
                         *announced = true;
                     }
                     self.provide_tools(card).await?;
-                    let performed = self.perform(&card.stem, &order, true, unmoved).await?;
+                    let performed = self.perform(&card.stem, &order, true, unmoved()).await?;
                     let record = CheckRecord {
                         took_ms: performed.took.as_millis() as u64,
                         output: String::from_utf8_lossy(&performed.kept_output()).into_owned(),

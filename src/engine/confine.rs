@@ -193,7 +193,7 @@ impl Confining<'_> {
         }
         let programs = self.programs.iter().cloned();
         Spaces {
-            hidden: self.hidden(),
+            hidden: self.workspace.hidden(|| self.hidden()).to_vec(),
             // One folder is shown sooner than each tree in it.
             seen: programs.chain([trees.to_owned()]).collect(),
             tmp: Some(self.root.join(TEMPORARY)),

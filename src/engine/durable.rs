@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::card::Stem;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::event::Event;
@@ -24,32 +25,41 @@ const GROUP_AGE: Duration = Duration::from_millis(50);
 
 impl Engine {
     /// Makes what is done durable, then remembers, links and marks it.
-    pub(super) async fn settle(&self, mark: &Mark<'_>) -> Result<(), Error> {
+    pub(super) async fn settle(&self, mark: &Mark) -> Result<(), Error> {
         let pending = self.pending.take();
         self.flush().await.map_err(|obstacle| match obstacle {
             Obstacle::Store(error) => store_error(&error),
             other => Error::Bug(format!("{other:?}")),
         })?;
-        let workspace = &self.workspace;
-        for (card, finished) in pending {
-            if let Some(run) = &finished.run {
-                workspace.local.add(run).map_err(|e| store_error(&e))?;
+        let to_mark: Vec<Stem> = pending
+            .iter()
+            .filter(|(card, done)| done.mark && card.open && self.options.mark)
+            .map(|(card, _)| card.stem.clone())
+            .collect();
+        let (workspace, mark) = (Arc::clone(&self.workspace), Arc::clone(mark));
+        let stems = to_mark.clone();
+        let marked = blocking(move || {
+            let runs = pending.iter().filter_map(|(_, done)| done.run.as_ref());
+            let added = workspace.local.add_all(runs);
+            added.map_err(|e| store_error(&e))?;
+            for (card, finished) in &pending {
+                if let Some(artifact) = &finished.link {
+                    let stem = card.stem.as_str();
+                    let linked = workspace.local.link(&workspace.store, stem, artifact);
+                    linked.map_err(|e| store_error(&e))?;
+                }
             }
-            if let Some(artifact) = &finished.link {
-                let stem = card.stem.as_str();
-                let linked = workspace.local.link(&workspace.store, stem, artifact);
-                linked.map_err(|e| store_error(&e))?;
-            }
-            if !(finished.mark && card.open && self.options.mark) {
-                continue;
-            }
-            match mark(&card.stem)? {
-                Marked::Now => self.emit(Event::CardMarked {
-                    card: card.stem.clone(),
-                }),
+            mark(&stems)
+        });
+        let marked = marked
+            .await
+            .map_err(|obstacle| Error::Bug(format!("{obstacle:?}")))??;
+        for (card, marked) in to_mark.into_iter().zip(marked) {
+            match marked {
+                Marked::Now => self.emit(Event::CardMarked { card }),
                 Marked::Before => {}
                 Marked::Refused(why) => self.emit(Event::Noted {
-                    message: format!("`{}` is not marked: {why}", card.stem),
+                    message: format!("`{card}` is not marked: {why}"),
                 }),
             }
         }

@@ -25,6 +25,7 @@ pub(crate) mod scene;
 mod signals;
 mod stage;
 mod step_clock;
+mod straight;
 pub(crate) mod surroundings;
 mod telling;
 mod twice;
@@ -32,8 +33,12 @@ pub(crate) mod undeclared;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -86,8 +91,9 @@ pub struct Options {
     pub replay: bool,
 }
 
-/// Marks a card complete.
-pub type Mark<'a> = dyn Fn(&Stem) -> Result<Marked, Error> + 'a;
+/// Marks cards complete; what came of each, in their order. It is called beside
+/// the event loop.
+pub type Mark = Arc<dyn Fn(&[Stem]) -> Result<Vec<Marked>, Error> + Send + Sync>;
 
 /// What came of marking a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +108,9 @@ pub enum Marked {
 
 /// Takes events.
 pub type Listener<'a> = dyn FnMut(&Event) + 'a;
+
+/// A group that becomes durable.
+type Settling<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 
 /// One run.
 pub struct Engine {
@@ -128,6 +137,8 @@ pub struct Engine {
     pending: RefCell<Vec<(Arc<PlannedCard>, Finished)>>,
     pending_since: Cell<Option<Instant>>,
     names: Cell<u64>,
+    /// The real path of the folder of actions' roots.
+    roots: std::cell::OnceCell<Option<PathBuf>>,
     /// Whether it was said that builds are not confined as they should be.
     told_open: Cell<bool>,
     /// Whether it was said that a root is not at its fixed place.
@@ -173,7 +184,7 @@ impl Engine {
         workspace: Arc<Workspace>,
         plan: &Plan,
         options: Options,
-        mark: &Mark<'_>,
+        mark: &Mark,
         listener: &mut Listener<'_>,
     ) -> Result<Report, Error> {
         let runtime = runtime()?;
@@ -217,6 +228,7 @@ impl Engine {
             pending: RefCell::default(),
             pending_since: Cell::new(None),
             names: Cell::new(0),
+            roots: Default::default(),
             told_open: Cell::new(false),
             told_fixed: Cell::new(false),
         };
@@ -226,7 +238,7 @@ impl Engine {
     async fn drive(
         self: Rc<Self>,
         plan: &Plan,
-        mark: &Mark<'_>,
+        mark: &Mark,
         listener: &mut Listener<'_>,
         mut received: mpsc::UnboundedReceiver<Event>,
     ) -> Result<Report, Error> {
@@ -237,6 +249,8 @@ impl Engine {
         let mut interrupted: Option<Exit> = None;
         let mut tasks: JoinSet<(Number, Result<Finished, Obstacle>)> = JoinSet::new();
         let mut broken: Option<Error> = None;
+        // One group at a time becomes durable, while others are executed.
+        let mut settling: Option<Settling<'_>> = None;
         let mut running: BTreeSet<Number> = BTreeSet::new();
         self.emit(Event::RunStarted {
             cards: cards.len(),
@@ -253,15 +267,12 @@ impl Engine {
                 listener(&event);
             }
             let pending = self.pending.borrow().len();
-            if pending > 0 && (tasks.is_empty() || pending >= GROUP || self.group_is_old()) {
-                if let Err(error) = self.settle(mark).await {
-                    broken.get_or_insert(error);
-                    schedule.stop();
-                    self.cancel(false);
-                }
-                continue;
+            let is_due = tasks.is_empty() || pending >= GROUP || self.group_is_old();
+            if settling.is_none() && pending > 0 && is_due {
+                settling = Some(Box::pin(self.settle(mark)));
             }
-            if tasks.is_empty() {
+            let settles = settling.is_some();
+            if tasks.is_empty() && !settles {
                 break;
             }
             let age = self.until_flush();
@@ -291,7 +302,18 @@ impl Engine {
                     }
                     interrupted.get_or_insert(exit);
                 }
-                () = tokio::time::sleep(age), if pending > 0 => {}
+                settled = poll_fn(|turn| match &mut settling {
+                    Some(settling) => settling.as_mut().poll(turn),
+                    None => Poll::Pending,
+                }), if settles => {
+                    settling = None;
+                    if let Err(error) = settled {
+                        broken.get_or_insert(error);
+                        schedule.stop();
+                        self.cancel(false);
+                    }
+                }
+                () = tokio::time::sleep(age), if pending > 0 && !settles => {}
             }
         }
         let outcomes = self.told(&cards, outcomes);

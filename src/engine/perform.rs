@@ -26,13 +26,16 @@ use super::fault::Obstacle;
 use super::order::{Order, Part, Performed};
 use super::step_clock::{Look, StepClock};
 use super::surroundings::Surroundings;
-use super::{retry, stage};
+use super::{retry, stage, straight};
 
 /// How many lines of a log are shown of a failure.
 const TAIL: usize = 20;
 
 /// How often the driver's progress is looked at.
 const TICK: Duration = Duration::from_millis(200);
+
+/// Gives the key of an order as its inputs are now: blocking code.
+pub(super) type Again = Arc<dyn Fn() -> Result<Digest, Obstacle> + Send + Sync>;
 
 impl Engine {
     /// Executes `order` for `card`, unless another process did so meanwhile.
@@ -45,14 +48,18 @@ impl Engine {
         card: &Stem,
         order: &Arc<Order>,
         forced: bool,
-        again: impl AsyncFn() -> Result<Digest, Obstacle>,
+        again: Again,
     ) -> Result<Performed, Obstacle> {
         let lock = self.lock_action(card, order).await?;
         if !forced && order.part_is_cached() {
             let store = Arc::clone(&self.workspace.store);
             let key = order.action.key;
             let local = self.stays_local(order).is_some();
-            let found = blocking(move || store.lookup(&key)).await??;
+            // What others recorded is known since the lock was had.
+            let found = match store.recorded(&key)? {
+                Some(_) => blocking(move || store.lookup(&key)).await??,
+                None => None,
+            };
             if let Some(found) = found.filter(|found| found.suits(local)) {
                 return Ok(Performed {
                     artifact: found.artifact,
@@ -68,13 +75,11 @@ impl Engine {
             None => None,
         };
         let started_at = jiff::Timestamp::now();
-        let attempt = async || self.attempt(card, order).await;
-        let mut performed = self.tried(card, &order.retries, attempt).await?;
+        let attempt = async || self.attempt(card, order, &again).await;
+        let performed = self.tried(card, &order.retries, attempt).await?;
         if !order.part_is_cached() {
             return Ok(performed);
         }
-        // A vanished input is one that moved, too.
-        performed.moved = again().await.ok() != Some(order.action.key);
         if !performed.moved {
             self.record(card, order, &performed, started_at)?;
             // The lock is held until the result is durable: who waits for it
@@ -136,7 +141,12 @@ impl Engine {
         retry::tried(retries, attempt, telling, async || self.cancelled().await).await
     }
 
-    async fn attempt(&self, card: &Stem, order: &Arc<Order>) -> Result<Performed, Obstacle> {
+    async fn attempt(
+        &self,
+        card: &Stem,
+        order: &Arc<Order>,
+        again: &Again,
+    ) -> Result<Performed, Obstacle> {
         let started = Instant::now();
         let store = Arc::clone(&self.workspace.store);
         let root = store.scratch_folder()?.join(self.fresh_name());
@@ -149,7 +159,9 @@ impl Engine {
         let trees = self
             .lay(&root.0, order, order.is_moved(&self.workspace))
             .await?;
-        let attempted = self.carry_out(card, order, &root.0, &trees, started).await;
+        let attempted = self
+            .carry_out(card, order, again, &root.0, &trees, started)
+            .await;
         if let Err(Obstacle::Failed(failure)) = &attempted
             && is_run
         {
@@ -163,6 +175,7 @@ impl Engine {
         &self,
         card: &Stem,
         order: &Arc<Order>,
+        again: &Again,
         root: &Path,
         trees: &[PathBuf],
         started: Instant,
@@ -174,8 +187,9 @@ impl Engine {
             part: order.step_name(1),
         });
         let empty_caches = self.options.no_caches;
-        let execution = self.execution(order, root, trees.to_vec(), output, empty_caches)?;
+        let mut execution = self.execution(order, root, trees.to_vec(), output, empty_caches)?;
         let (isolation, seen_root) = (execution.isolation.clone(), execution.cwd.clone());
+        straight::without_driver(&mut execution, order, root, &self.roots);
         let outcome = self.watch(card, order, root, execution).await?;
         if outcome.without_spaces && !self.told_open.replace(true) {
             self.emit(Event::Noted {
@@ -195,17 +209,17 @@ impl Engine {
             return Err(Obstacle::failed("log", message, "free some space").with_log(log));
         }
         let took = started.elapsed();
-        let artifact = match order.part {
-            Part::Check(..) => Digest::of(b""),
+        let (artifact, moved) = match order.part {
+            Part::Check(..) => (Digest::of(b""), false),
             _ => self
-                .adopt(order, root)
+                .adopt(order, again, root)
                 .await
                 .map_err(|fault| fault.with_log(log.clone()))?,
         };
         Ok(Performed {
             artifact,
             executed: true,
-            moved: false,
+            moved,
             took,
             output: Some((log, from..to)),
         })
@@ -375,9 +389,16 @@ impl Engine {
         failure
     }
 
-    /// Takes `out/` into the store, once it is what it must be.
-    async fn adopt(&self, order: &Arc<Order>, root: &Path) -> Result<Digest, Obstacle> {
+    /// Takes `out/` into the store, once it is what it must be; tells whether an
+    /// input moved meanwhile. The rest of the root is deleted in the same turn.
+    async fn adopt(
+        &self,
+        order: &Arc<Order>,
+        again: &Again,
+        root: &Path,
+    ) -> Result<(Digest, bool), Obstacle> {
         let store = Arc::clone(&self.workspace.store);
+        let (again, root) = (Arc::clone(again), root.to_owned());
         let (out, order) = (root.join("out"), Arc::clone(order));
         let adopted = blocking(move || {
             if !out.is_dir() {
@@ -397,7 +418,12 @@ impl Engine {
                 }
             }
             match store.adopt(&out) {
-                Ok(tree) => Ok(tree.digest),
+                Ok(tree) => {
+                    // A vanished input is one that moved, too.
+                    let moved = again().ok() != Some(order.action.key);
+                    stage::clear_laid(&root);
+                    Ok((tree.digest, moved))
+                }
                 Err(error) => Err(refusal(error, &out)),
             }
         });

@@ -159,7 +159,8 @@ impl Engine {
     /// collected later.
     pub(super) async fn forget_scene(&self, card: &Stem) -> Result<(), Obstacle> {
         let (workspace, card) = (Arc::clone(&self.workspace), card.clone());
-        if workspace.store.is_writable() {
+        let tree = &workspace.project.root;
+        if workspace.store.is_writable() && workspace.store.has_failed(tree, card.as_str()) {
             let forget = move || {
                 let tree = &workspace.project.root;
                 drop(workspace.store.forget_failed(tree, card.as_str()));

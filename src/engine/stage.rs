@@ -6,12 +6,15 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+use rustix::fs::{
+    AtFlags, Mode, OFlags, Timespec, Timestamps, futimens, symlinkat, unlinkat, utimensat,
+};
+use rustix::io::Errno;
 
 use crate::action::{HOST_TOOLS, InputRoot, Node, driver};
 use crate::digest::Digest;
@@ -43,7 +46,15 @@ pub(crate) struct Fault {
 
 /// Every staged file's time: 1980-01-02T00:00:00Z, since zip knows nothing
 /// earlier than 1980 in any time zone.
-const TIME: Duration = Duration::from_secs(315_619_200);
+const TIME: Timespec = Timespec {
+    tv_sec: 315_619_200,
+    tv_nsec: 0,
+};
+
+const TIMES: Timestamps = Timestamps {
+    last_access: TIME,
+    last_modification: TIME,
+};
 
 /// Lays `inputs` in the empty or missing folder `root`; returns the trees that
 /// it links to. `tree` says where a tree is, `linked` where it will be when the
@@ -63,41 +74,48 @@ pub(crate) fn stage(
         let path = path.to_owned();
         move |source| Fault { path, source }
     };
-    for folder in [
-        "work", "out", "tmp", "home", "requires", "fetch", "tools", HOST_TOOLS, TEMPORARY,
-    ] {
-        let path = root.join(folder);
-        fs::create_dir_all(&path).map_err(at(&path))?;
+    let open = |path: &Path| {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)
+    };
+    fs::create_dir_all(root).map_err(at(root))?;
+    let base = open(root).map_err(at(root))?;
+    let mut folders: BTreeSet<&str> = BTreeSet::new();
+    for folder in FOLDERS {
+        make_folder(&base, folder).map_err(at(&root.join(folder)))?;
+        folders.insert(folder);
     }
-    let mut folders: BTreeSet<PathBuf> = BTreeSet::from([root.join("work")]);
+    let mut made: BTreeSet<&str> = BTreeSet::from(["work"]);
     let mut trees = Vec::new();
     for (path, node) in inputs.iter() {
-        let target = root.join(path);
         let parent = match node {
-            Node::Folder => Some(target.as_path()),
-            _ => target.parent(),
+            Node::Folder => Some(path),
+            _ => path.rsplit_once('/').map(|(parent, _)| parent),
         };
-        if let Some(parent) = parent
-            && !folders.contains(parent)
-        {
-            fs::create_dir_all(parent).map_err(at(parent))?;
-            let made = parent.ancestors().take_while(|dir| *dir != root);
-            folders.extend(made.map(Path::to_owned));
-        }
-        match node {
-            Node::Folder => {}
-            Node::File {
-                origin, executable, ..
-            } => copy(origin, &target, *executable).map_err(at(&target))?,
-            Node::Generated {
-                bytes, executable, ..
-            } => write(&target, bytes, *executable).map_err(at(&target))?,
-            Node::Link { target: text } => link(text, &target).map_err(at(&target))?,
-            Node::Tree { digest } => {
-                link(linked(digest), &target).map_err(at(&target))?;
-                trees.push(tree(digest));
+        for folder in parent.into_iter().flat_map(outer_first) {
+            made.insert(folder);
+            if folders.insert(folder) {
+                make_folder(&base, folder).map_err(at(&root.join(folder)))?;
             }
         }
+        let laid = match node {
+            Node::Folder => Ok(()),
+            Node::File {
+                origin,
+                executable,
+                stamp,
+                ..
+            } => copy(origin, stamp.size, &base, path, *executable),
+            Node::Generated {
+                bytes, executable, ..
+            } => write(&base, path, bytes, *executable),
+            Node::Link { target: text } => link(text, &base, path),
+            Node::Tree { digest } => {
+                trees.push(tree(digest));
+                link(linked(digest), &base, path)
+            }
+        };
+        laid.map_err(at(&root.join(path)))?;
     }
     for program in host {
         for name in &program.names {
@@ -111,68 +129,123 @@ pub(crate) fn stage(
             }
         }
     }
-    for path in [driver::STAGED, driver::STEP] {
-        let path = root.join(path);
-        write(&path, b"", false).map_err(at(&path))?;
+    for path in OWN_FILES {
+        write(&base, path, b"", false).map_err(at(&root.join(path)))?;
     }
     // Deepest first: laying a file changes its folder's time.
-    for folder in folders.iter().rev() {
-        set_time(&File::open(folder).map_err(at(folder))?).map_err(at(folder))?;
+    for folder in made.iter().rev() {
+        let timed = utimensat(&base, *folder, &TIMES, AtFlags::empty());
+        timed.map_err(|error| at(&root.join(folder))(error.into()))?;
     }
     Ok(trees)
 }
 
-fn mode(executable: bool) -> u32 {
-    if executable { 0o755 } else { 0o644 }
+/// The folder of a root for what is no input.
+const OWN_FOLDER: &str = ".mikado";
+
+/// The folders that every root has, each after its parent.
+const FOLDERS: [&str; 10] = [
+    "work", "out", "tmp", "home", "requires", "fetch", "tools", OWN_FOLDER, HOST_TOOLS, TEMPORARY,
+];
+
+/// The files that every root has beside its inputs.
+const OWN_FILES: [&str; 2] = [driver::STAGED, driver::STEP];
+
+/// A folder and all that it lies in, the outermost first.
+fn outer_first(folder: &str) -> impl Iterator<Item = &str> {
+    let ends = folder.match_indices('/').map(|(at, _)| at);
+    ends.chain([folder.len()]).map(|end| &folder[..end])
 }
 
-fn create(path: &Path, executable: bool) -> io::Result<File> {
-    let file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(mode(executable))
-        .open(path)?;
-    Ok(file)
+fn make_folder(base: &OwnedFd, path: &str) -> io::Result<()> {
+    match rustix::fs::mkdirat(base, path, Mode::from(0o777)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
-fn copy(origin: &Path, target: &Path, executable: bool) -> io::Result<()> {
+fn create(base: &OwnedFd, path: &str, executable: bool) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mode = if executable { 0o755 } else { 0o644 };
+    let file = rustix::fs::openat(base, path, flags, Mode::from(mode))?;
+    Ok(file.into())
+}
+
+/// Up to this size a file is read and written, which is less work for the
+/// kernel than to be asked for a copy.
+const SMALL: u64 = 32 * 1024;
+
+fn copy(origin: &Path, size: u64, base: &OwnedFd, path: &str, executable: bool) -> io::Result<()> {
     fail_point::reach("stage.copy")?;
     let mut from = File::open(origin)?;
-    let mut to = create(target, executable)?;
-    // In the kernel, by reflink where the file system has it.
-    io::copy(&mut from, &mut to)?;
+    let mut to = create(base, path, executable)?;
+    if size <= SMALL {
+        let mut bytes = Vec::with_capacity(size as usize + 1);
+        (&mut from).take(SMALL).read_to_end(&mut bytes)?;
+        to.write_all(&bytes)?;
+    }
+    if size > SMALL || from.stream_position()? >= SMALL {
+        // In the kernel, by reflink where the file system has it.
+        io::copy(&mut from, &mut to)?;
+    }
     set_time(&to)
 }
 
-fn write(target: &Path, bytes: &[u8], executable: bool) -> io::Result<()> {
+fn write(base: &OwnedFd, path: &str, bytes: &[u8], executable: bool) -> io::Result<()> {
     fail_point::reach("stage.write")?;
-    let mut file = create(target, executable)?;
-    io::Write::write_all(&mut file, bytes)?;
+    let mut file = create(base, path, executable)?;
+    if !bytes.is_empty() {
+        file.write_all(bytes)?;
+    }
     set_time(&file)
 }
 
-fn link(text: impl AsRef<Path>, target: &Path) -> io::Result<()> {
-    symlink(text, target)?;
-    let time = Timespec {
-        tv_sec: TIME.as_secs() as i64,
-        tv_nsec: 0,
-    };
-    let times = Timestamps {
-        last_access: time,
-        last_modification: time,
-    };
-    Ok(utimensat(CWD, target, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+fn link(text: impl AsRef<Path>, base: &OwnedFd, path: &str) -> io::Result<()> {
+    symlinkat(text.as_ref(), base, path)?;
+    Ok(utimensat(base, path, &TIMES, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 fn set_time(file: &File) -> io::Result<()> {
-    file.set_modified(SystemTime::UNIX_EPOCH + TIME)
+    Ok(futimens(file, &TIMES)?)
+}
+
+/// Deletes a root that was laid. What every root has is deleted by its name,
+/// which needs no look into folders; links that a step put there are not followed.
+pub(crate) fn clear_laid(root: &Path) {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = |base: &OwnedFd, path: &str| rustix::fs::openat(base, path, flags, Mode::empty());
+    // What is not empty is left for `clear`.
+    let rmdir = |base: &OwnedFd, path: &str| {
+        let _ = unlinkat(base, path, AtFlags::REMOVEDIR);
+    };
+    if let Ok(base) = rustix::fs::open(root, flags, Mode::empty()) {
+        for folder in FOLDERS.iter().filter(|folder| !folder.contains('/')) {
+            rmdir(&base, folder);
+        }
+        if let Ok(own) = open(&base, OWN_FOLDER) {
+            let inside = |path: &'static str| path.strip_prefix(".mikado/");
+            for file in OWN_FILES
+                .into_iter()
+                .chain([driver::PATH])
+                .filter_map(inside)
+            {
+                let _ = unlinkat(&own, file, AtFlags::empty());
+            }
+            FOLDERS
+                .into_iter()
+                .filter_map(inside)
+                .for_each(|folder| rmdir(&own, folder));
+        }
+    }
+    clear(root);
 }
 
 /// Deletes a folder with all that is in it, whatever modes a step left behind.
 /// What can't be deleted stays: the next run sweeps it.
 pub(crate) fn clear(root: &Path) {
-    if fs::remove_dir_all(root).is_ok() {
-        return;
+    match fs::remove_dir_all(root) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+        _ => return,
     }
     let mut pending = vec![root.to_owned()];
     while let Some(folder) = pending.pop() {
@@ -195,6 +268,9 @@ pub(crate) fn clear(root: &Path) {
 mod tests {
     use super::*;
     use crate::runner::listing::Stamp;
+    use std::time::{Duration, SystemTime};
+
+    const LAID: Duration = Duration::from_secs(TIME.tv_sec as u64);
 
     #[test]
     fn copies_are_private_and_have_one_time() {
@@ -230,11 +306,11 @@ mod tests {
             Path::new("/seen")
         );
         let linked = root.join("requires/x").symlink_metadata().unwrap();
-        assert_eq!(linked.modified().unwrap(), SystemTime::UNIX_EPOCH + TIME);
+        assert_eq!(linked.modified().unwrap(), SystemTime::UNIX_EPOCH + LAID);
         let laid = root.join("work/a/b");
         let metadata = laid.metadata().unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o755);
-        assert_eq!(metadata.modified().unwrap(), SystemTime::UNIX_EPOCH + TIME);
+        assert_eq!(metadata.modified().unwrap(), SystemTime::UNIX_EPOCH + LAID);
         fs::write(&laid, "changed").unwrap();
         assert_eq!(fs::read(&origin).unwrap(), b"text");
         fs::set_permissions(root.join("work/a"), fs::Permissions::from_mode(0o500)).unwrap();

@@ -20,6 +20,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::isolation::Isolation;
 use super::rules::Rules;
+use super::spaces::Ways;
 use super::sys;
 use super::wire::{Request, Start, system_text};
 use super::{client, keeper, spaces};
@@ -93,7 +94,7 @@ pub(super) fn enter(mut arguments: impl Iterator<Item = OsString>) -> io::Result
     let (isolation, cwd) = decoded(&arguments.next().unwrap_or_default())?;
     let program = arguments.next().ok_or(io::ErrorKind::InvalidInput)?;
     let spaces = isolation.spaces.as_ref();
-    let namespaces = spaces.map(|spaces| spaces::lay_out(&isolation, spaces));
+    let namespaces = spaces.map(|spaces| spaces::lay_out(&isolation, spaces, &mut Ways::default()));
     let ruleset = Rules::new()
         .ruleset(&isolation)
         .map_err(|error| io::Error::other(error.to_string()))?;

@@ -29,6 +29,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::outcome::Stage;
 use super::output::{Log, number};
 use super::rules::Rules;
+use super::spaces::Ways;
 use super::sys::{self, Base, Plan, Stack, Waited};
 use super::wire::{Ending, Finished, Request, Start, read_body};
 use super::{family, pass, spaces};
@@ -70,6 +71,7 @@ pub(super) fn serve(socket: &UnixStream, keeper: &PipeReader) -> io::Result<()> 
     let mut tools = Tools {
         stack: Stack::new(),
         rules: OnceCell::new(),
+        ways: Ways::default(),
         bases: Default::default(),
     };
     loop {
@@ -114,6 +116,7 @@ struct Tools {
     stack: Stack,
     /// Made for the first execution that is isolated.
     rules: OnceCell<Rules>,
+    ways: Ways,
     /// Made for the first execution that has namespaces: one without a network, and one with.
     bases: [OnceCell<Option<Rc<Base>>>; 2],
 }
@@ -175,7 +178,7 @@ impl<'a> Run<'a> {
         };
         let spaces = start.isolation.as_ref().and_then(|isolation| {
             let spaces = isolation.spaces.as_ref()?;
-            let mut namespaces = spaces::lay_out(isolation, spaces);
+            let mut namespaces = spaces::lay_out(isolation, spaces, &mut tools.ways);
             let base = &tools.bases[usize::from(spaces.network)];
             namespaces.join(
                 base.get_or_init(|| Base::make(spaces.network).map(Rc::new))

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, Ruleset, RulesetAttr, RulesetCreated,
-    RulesetCreatedAttr, Scope, path_beneath_rules,
+    RulesetCreatedAttr, Scope,
 };
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
@@ -45,14 +45,20 @@ impl From<landlock::RulesetError> for RulesetError {
     }
 }
 
-/// Fails where `path` can't be opened for want of files or memory: that it is not
-/// there would leave its rule out.
-fn open_at_all(path: &PathBuf) -> Result<(), RulesetError> {
-    match open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+/// A hold on `path`, and whether it is a folder; `None` if it is not there. Want of files or memory is an error: it
+/// would leave the rule out.
+fn hold(path: &PathBuf) -> Result<Option<(OwnedFd, bool)>, RulesetError> {
+    let held = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let held = held.and_then(|fd| {
+        let folder = FileType::from_raw_mode(fstat(&fd)?.st_mode).is_dir();
+        Ok((fd, folder))
+    });
+    match held {
+        Ok(held) => Ok(Some(held)),
         Err(want @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => {
             Err(RulesetError(want.raw_os_error()))
         }
-        Ok(_) | Err(_) => Ok(()),
+        Err(_) => Ok(None),
     }
 }
 
@@ -66,9 +72,8 @@ impl Rules {
     pub(super) fn new() -> Rules {
         let Isolation { read, write, .. } = Isolation::of_system();
         let opened = read.into_iter().chain(write).filter_map(|path| {
-            let fd = open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
-            let folder = FileType::from_raw_mode(fstat(&fd).ok()?.st_mode).is_dir();
-            Some((path, (fd, folder)))
+            let held = hold(&path).ok()??;
+            Some((path, held))
         });
         Rules {
             system: opened.collect(),
@@ -104,19 +109,22 @@ impl Rules {
         paths: &[PathBuf],
         access: BitFlags<AccessFs>,
     ) -> Result<RulesetCreated, RulesetError> {
+        let file = AccessFs::from_file(NEWEST);
         for path in paths {
-            created = match self.system.get(path) {
-                Some((fd, folder)) => {
-                    let file = AccessFs::from_file(NEWEST);
-                    let access = if *folder { access } else { access & file };
-                    let fd: BorrowedFd<'_> = fd.as_fd();
-                    created.add_rule(PathBeneath::new(fd, access))?
-                }
-                None => {
-                    open_at_all(path)?;
-                    created.add_rules(path_beneath_rules([path], access))?
-                }
+            let own;
+            let (fd, folder) = match self.system.get(path) {
+                Some(held) => held,
+                None => match hold(path)? {
+                    Some(held) => {
+                        own = held;
+                        &own
+                    }
+                    None => continue,
+                },
             };
+            let access = if *folder { access } else { access & file };
+            let fd: BorrowedFd<'_> = fd.as_fd();
+            created = created.add_rule(PathBeneath::new(fd, access))?;
         }
         Ok(created)
     }

@@ -44,13 +44,13 @@ impl Place {
 }
 
 /// The namespaces for an isolation.
-pub(super) fn lay_out(isolation: &Isolation, spaces: &Spaces) -> Namespaces {
-    let (views, acts) = plan(isolation, spaces);
+pub(super) fn lay_out(isolation: &Isolation, spaces: &Spaces, ways: &mut Ways) -> Namespaces {
+    let (views, acts) = plan(isolation, spaces, ways);
     Namespaces::new(spaces.network, views, acts)
 }
 
-fn plan(isolation: &Isolation, spaces: &Spaces) -> (Vec<View>, Vec<Act>) {
-    let mut places = hidden(spaces);
+fn plan(isolation: &Isolation, spaces: &Spaces, ways: &mut Ways) -> (Vec<View>, Vec<Act>) {
+    let mut places = hidden(spaces, ways);
     let covered: Vec<PathBuf> = places.keys().cloned().collect();
     let is_covered = |path: &Path| covered.iter().any(|cover| path.starts_with(cover));
     let is_moved = |path: &Path| {
@@ -74,8 +74,7 @@ fn plan(isolation: &Isolation, spaces: &Spaces) -> (Vec<View>, Vec<Act>) {
         if is_moved(path) || read_only && system.read.contains(path) {
             continue;
         }
-        let mut links = Vec::new();
-        let Some(real) = resolve(path, &mut links) else {
+        let Some(Way { real, links }) = ways.to(path) else {
             continue;
         };
         for (place, text) in links {
@@ -114,11 +113,11 @@ fn can_be_sealed(path: &Path) -> bool {
 }
 
 /// The places that are covered.
-fn hidden(spaces: &Spaces) -> BTreeMap<PathBuf, Place> {
+fn hidden(spaces: &Spaces, ways: &mut Ways) -> BTreeMap<PathBuf, Place> {
     let system = Isolation::of_system();
     let mut places = BTreeMap::new();
     for path in &spaces.hidden {
-        let Ok(real) = path.canonicalize() else {
+        let Some(Way { real, .. }) = ways.to(path) else {
             continue;
         };
         let Ok(metadata) = fs::symlink_metadata(&real) else {
@@ -148,8 +147,43 @@ fn in_cover(place: &Path, spaces: &Spaces) -> PathBuf {
     real.unwrap_or_else(|| place.to_owned())
 }
 
-/// Where `path` really is; and the links on the way, each with its place and its text. `None` if it is not there.
-fn resolve(path: &Path, links: &mut Vec<(PathBuf, PathBuf)>) -> Option<PathBuf> {
+/// Finds out where paths really are, and remembers it of folders: those of a run lie in the same few.
+#[derive(Default)]
+pub(super) struct Ways(BTreeMap<PathBuf, Way>);
+
+/// Where a path really is; and the links on the way, each with its place and its text.
+#[derive(Debug, Clone)]
+struct Way {
+    real: PathBuf,
+    links: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Ways {
+    /// The way to `path`; `None` if it is not there.
+    fn to(&mut self, path: &Path) -> Option<Way> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return way(path);
+        };
+        let mut found = match self.0.get(folder) {
+            Some(known) => known.clone(),
+            None => {
+                let found = way(folder)?;
+                self.0.insert(folder.to_owned(), found.clone());
+                found
+            }
+        };
+        found.real.push(name);
+        match rustix::fs::readlink(&found.real, Vec::new()) {
+            // It is there, and no link.
+            Err(rustix::io::Errno::INVAL) => Some(found),
+            _ => way(path),
+        }
+    }
+}
+
+/// The way to `path`, from the root on.
+fn way(path: &Path) -> Option<Way> {
+    let mut links = Vec::new();
     let mut real = PathBuf::from("/");
     let mut rest: Vec<std::ffi::OsString> = reversed(path);
     while let Some(name) = rest.pop() {
@@ -170,7 +204,8 @@ fn resolve(path: &Path, links: &mut Vec<(PathBuf, PathBuf)>) -> Option<PathBuf> 
             }
         }
     }
-    real.symlink_metadata().is_ok().then_some(real)
+    let there = real.symlink_metadata().is_ok();
+    there.then_some(Way { real, links })
 }
 
 fn reversed(path: &Path) -> Vec<std::ffi::OsString> {
@@ -330,7 +365,7 @@ mod tests {
 
         /// The acts with this world's folder as `@`.
         fn acts(&self, isolation: &Isolation, spaces: &Spaces) -> Vec<String> {
-            let (views, mut acts) = plan(isolation, spaces);
+            let (views, mut acts) = plan(isolation, spaces, &mut Ways::default());
             assert_eq!(acts.remove(0), Act::SealAll);
             let shown = |text: &CString| {
                 let text = text.to_string_lossy();
@@ -520,6 +555,6 @@ mod tests {
         let world = World::new(&[]);
         symlink("b", world.at("a")).unwrap();
         symlink("a", world.at("b")).unwrap();
-        assert_eq!(resolve(&world.at("a"), &mut Vec::new()), None);
+        assert!(Ways::default().to(&world.at("a")).is_none());
     }
 }

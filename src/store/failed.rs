@@ -88,6 +88,11 @@ impl Store {
             .map(|notes| FailedRoot { root, notes, lock }))
     }
 
+    /// Whether anything is kept of a failure.
+    pub fn has_failed(&self, work_tree: &Path, stem: &str) -> bool {
+        fs::symlink_metadata(self.failed_folder(work_tree, stem)).is_ok()
+    }
+
     /// Deletes the root of the last failure of `stem` in `work_tree`, if there
     /// is one. False where somebody looks at it.
     pub fn forget_failed(&self, work_tree: &Path, stem: &str) -> Result<bool, StoreError> {

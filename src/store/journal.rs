@@ -84,9 +84,15 @@ impl Journal {
         Ok(News { anew, lines })
     }
 
-    /// Appends a line.
-    pub(super) fn append<T: Serialize>(&self, line: &T) -> Result<(), StoreError> {
-        let mut bytes = json_line(line);
+    /// Appends lines, in one piece.
+    pub(super) fn append<'l, T: Serialize + 'l>(
+        &self,
+        lines: impl IntoIterator<Item = &'l T>,
+    ) -> Result<(), StoreError> {
+        let mut bytes: Vec<u8> = lines.into_iter().flat_map(json_line).collect();
+        if bytes.is_empty() {
+            return Ok(());
+        }
         let mut file = self.locked()?;
         let len = file.metadata().during("look at", &self.path)?.len();
         if len > 0 {
@@ -152,9 +158,14 @@ const LINK_ATTEMPTS: usize = 8;
 /// Makes `link` a symbolic link to `target`, replacing in one step what was
 /// there. It is made in the folder `new`, which another process may sweep.
 pub(super) fn replace_link(link: &Path, target: &Path, new: &Path) -> Result<(), StoreError> {
+    // Where there is none yet, it appears as it is.
+    fail_point::reach("link.make").during("make the link", link)?;
+    match std::os::unix::fs::symlink(target, link) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made.during("make the link", link),
+    }
     let mut attempt = 1;
     loop {
-        fail_point::reach("link.make").during("make a link in", new)?;
         let made = tempfile::Builder::new()
             .make_in(new, |path| std::os::unix::fs::symlink(target, path))
             .during("make a link in", new)?;

@@ -208,8 +208,16 @@ impl Local {
 
     /// Appends a run to the journal.
     pub fn add(&self, run: &CardRun) -> Result<(), StoreError> {
+        self.add_all([run])
+    }
+
+    /// Appends several runs to the journal, which costs as much as one.
+    pub fn add_all<'r>(
+        &self,
+        runs: impl IntoIterator<Item = &'r CardRun>,
+    ) -> Result<(), StoreError> {
         let mut state = self.lock();
-        state.journal.append(run)?;
+        state.journal.append(runs)?;
         state.read_on()
     }
 

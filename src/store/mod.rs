@@ -19,7 +19,7 @@ mod listing;
 mod live;
 mod local;
 mod lockfile;
-mod parallel;
+pub(crate) mod parallel;
 mod results;
 mod scan;
 mod scratch;

@@ -16,7 +16,7 @@ pub(super) fn cpus() -> usize {
 
 /// `work` on each of `items` by up to `threads` threads; results in the order
 /// of the items, or the error of the first item that failed.
-pub(super) fn each<T, R, E>(
+pub(crate) fn each<T, R, E>(
     items: &[T],
     threads: usize,
     work: impl Fn(&T) -> Result<R, E> + Sync,

@@ -270,7 +270,9 @@ fn read_file(found: &Found, how: How) -> Result<(Digest, Metadata), StoreError> 
 /// The digest of what is left of an open file.
 pub(super) fn hash_open(file: &mut File) -> io::Result<Digest> {
     let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 128 * 1024];
+    // A small file needs no large buffer, which the system would have to map.
+    let size = file.metadata()?.len().saturating_add(1);
+    let mut buffer = vec![0; size.clamp(512, 128 * 1024) as usize];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(hasher.finish()),

@@ -51,7 +51,7 @@ const POINTS: &[(&str, Scene)] = &[
     ("index.name", Scene::Done),
     ("index.write", Scene::Done),
     ("link.make", Scene::Run),
-    ("link.replace", Scene::Run),
+    ("link.replace", Scene::Damaged),
     ("lock.free", Scene::Run),
     ("lock.holder", Scene::Run),
     ("lock.open", Scene::Run),
@@ -277,6 +277,9 @@ fn prepare(chain: &Chain, scene: Scene) {
                 .join("artifacts/c01")
                 .canonicalize()
                 .expect("an artifact");
+            let link = store.join("artifacts/c02");
+            fs::remove_file(&link).expect("a link");
+            std::os::unix::fs::symlink("elsewhere", &link).expect("a link");
             let sum = tree.join("sum");
             fs::set_permissions(&sum, fs::Permissions::from_mode(0o644)).expect("a mode");
             fs::write(&sum, "changed").expect("a file");
