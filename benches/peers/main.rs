@@ -27,6 +27,7 @@ use crate::tool::{TOOLS, Tool};
 mod launch;
 mod limit;
 mod machine;
+mod others;
 mod results;
 mod round;
 #[path = "../synthetic/mod.rs"]
@@ -39,7 +40,7 @@ struct Args {
     /// How many cards
     #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1_000])]
     sizes: Vec<usize>,
-    /// Which tools, by name [default: all that are installed]
+    /// Which tools, by name, separated by `;` [default: all that are installed]
     #[arg(long, value_delimiter = ';')]
     peers: Vec<String>,
     /// How often; fewer for large graphs unless this is given

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::limit;
+use crate::others;
 use crate::synthetic::{Graph, input_path};
 
 /// How many jobs every tool runs at once.
@@ -49,7 +50,7 @@ const PLAIN: Tool = Tool {
     state: &[],
     reopen: |_, _| Ok(()),
     input: input_path,
-    output: |node| PathBuf::from(format!("out/{}.txt", Graph::name(node))),
+    output,
     skips: true,
     restores: false,
     limit: LIMIT_SH,
@@ -62,7 +63,7 @@ const LIMIT_BASH: &str = "limit, bash";
 pub(crate) const MIKADO: &str = "mikado";
 
 /// All tools, `mikado` first.
-pub(crate) const TOOLS: [Tool; 6] = [
+pub(crate) const TOOLS: [Tool; 12] = [
     Tool {
         name: MIKADO,
         words: &["run", "--all", "--jobs", JOBS],
@@ -113,6 +114,66 @@ pub(crate) const TOOLS: [Tool; 6] = [
         lay: lay_make,
         ..PLAIN
     },
+    Tool {
+        name: "just",
+        program: Some("just"),
+        words: &["all"],
+        largest: 10_000,
+        lay: others::lay_just,
+        skips: false,
+        ..PLAIN
+    },
+    Tool {
+        name: "doit",
+        program: Some("doit"),
+        words: &["run", "-n", JOBS, "-P", "thread"],
+        largest: 10_000,
+        lay: others::lay_doit,
+        state: &[".doit.db", ".doit.db.bak", ".doit.db.dat", ".doit.db.dir"],
+        ..PLAIN
+    },
+    Tool {
+        name: "go-task",
+        program: Some("task"),
+        words: &["--concurrency", JOBS],
+        largest: 1_000,
+        lay: others::lay_task,
+        state: &[".task"],
+        ..PLAIN
+    },
+    Tool {
+        name: "turbo",
+        program: Some("turbo"),
+        words: &["run", "sum", "--concurrency", JOBS, "--no-daemon"],
+        largest: 10,
+        lay: others::lay_turbo,
+        state: &[".turbo", "node_modules"],
+        input: others::package_input,
+        output: others::package_output,
+        restores: true,
+        ..PLAIN
+    },
+    Tool {
+        name: "moon",
+        program: Some("moon"),
+        words: &["run", ":sum", "--concurrency", JOBS],
+        largest: 1_000,
+        lay: others::lay_moon,
+        state: &[".moon/cache"],
+        input: others::package_input,
+        output: others::package_output,
+        restores: true,
+        ..PLAIN
+    },
+    Tool {
+        name: "snakemake",
+        program: Some("snakemake"),
+        words: &["--quiet", "all", "--cores", JOBS],
+        largest: 1_000,
+        lay: others::lay_snakemake,
+        state: &[".snakemake"],
+        ..PLAIN
+    },
 ];
 
 impl Tool {
@@ -139,37 +200,40 @@ impl Tool {
 
 /// What a node's command is where outputs lie in one folder.
 pub(crate) fn sum_command(graph: &Graph, node: usize) -> String {
-    let mut words = format!("cksum {}", input_path(node).display());
-    for &prerequisite in &graph.requires[node] {
-        let _ = write!(words, " out/{}.txt", Graph::name(prerequisite));
-    }
-    let _ = write!(words, " > out/{}.txt", Graph::name(node));
-    words
+    let reads = read_paths(graph, node).join(" ");
+    format!("cksum {reads} > {}", output(node).display())
+}
+
+/// The paths that a node reads: its input, the outputs of its prerequisites.
+pub(crate) fn read_paths(graph: &Graph, node: usize) -> Vec<String> {
+    let before = graph.requires[node].iter().map(|&before| output(before));
+    [input_path(node)]
+        .into_iter()
+        .chain(before)
+        .map(|path| path.display().to_string())
+        .collect()
+}
+
+/// Where a node's output lies in most layouts.
+pub(crate) fn output(node: usize) -> PathBuf {
+    PathBuf::from(format!("out/{}.txt", Graph::name(node)))
 }
 
 fn mikado_output(node: usize) -> PathBuf {
     PathBuf::from(format!(".mikado/artifacts/{}", Graph::name(node)))
 }
 
-fn lay_inputs(graph: &Graph, folder: &Path) -> io::Result<()> {
+/// The inputs, and the folder of the outputs.
+pub(crate) fn lay_inputs(graph: &Graph, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder.join("out"))?;
     graph.write_inputs(folder)
-}
-
-/// The paths that a node reads, separated by spaces.
-fn reads(graph: &Graph, node: usize) -> String {
-    let mut paths = input_path(node).display().to_string();
-    for &prerequisite in &graph.requires[node] {
-        let _ = write!(paths, " out/{}.txt", Graph::name(prerequisite));
-    }
-    paths
 }
 
 fn lay_ninja(graph: &Graph, folder: &Path) -> io::Result<()> {
     lay_inputs(graph, folder)?;
     let mut text = "rule sum\n  command = cksum $in > $out\n\n".to_owned();
     for node in 0..graph.size() {
-        let (name, reads) = (Graph::name(node), reads(graph, node));
+        let (name, reads) = (Graph::name(node), read_paths(graph, node).join(" "));
         let _ = writeln!(text, "build out/{name}.txt: sum {reads}");
     }
     fs::write(folder.join("build.ninja"), text)
@@ -183,7 +247,7 @@ fn lay_make(graph: &Graph, folder: &Path) -> io::Result<()> {
     }
     text.push('\n');
     for node in 0..graph.size() {
-        let (name, reads) = (Graph::name(node), reads(graph, node));
+        let (name, reads) = (Graph::name(node), read_paths(graph, node).join(" "));
         let command = sum_command(graph, node);
         let _ = writeln!(text, "out/{name}.txt: {reads}\n\t@{command}");
     }
