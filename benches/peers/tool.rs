@@ -36,6 +36,8 @@ pub(crate) struct Tool {
     pub(crate) skips: bool,
     /// Whether it has outputs in a cache and puts them back.
     pub(crate) restores: bool,
+    /// Whether large graphs take it so long that it is run less often.
+    pub(crate) slow: bool,
     /// Whose cold time is its limit.
     pub(crate) limit: &'static str,
 }
@@ -53,6 +55,7 @@ const PLAIN: Tool = Tool {
     output,
     skips: true,
     restores: false,
+    slow: false,
     limit: LIMIT_SH,
 };
 
@@ -129,6 +132,7 @@ pub(crate) const TOOLS: [Tool; 12] = [
         words: &["run", "-n", JOBS, "-P", "thread"],
         largest: 10_000,
         lay: others::lay_doit,
+        slow: true,
         state: &[".doit.db", ".doit.db.bak", ".doit.db.dat", ".doit.db.dir"],
         ..PLAIN
     },
@@ -138,6 +142,7 @@ pub(crate) const TOOLS: [Tool; 12] = [
         words: &["--concurrency", JOBS],
         largest: 1_000,
         lay: others::lay_task,
+        slow: true,
         state: &[".task"],
         ..PLAIN
     },
@@ -147,6 +152,7 @@ pub(crate) const TOOLS: [Tool; 12] = [
         words: &["run", "sum", "--concurrency", JOBS, "--no-daemon"],
         largest: 10,
         lay: others::lay_turbo,
+        slow: true,
         state: &[".turbo", "node_modules"],
         input: others::package_input,
         output: others::package_output,
@@ -159,6 +165,7 @@ pub(crate) const TOOLS: [Tool; 12] = [
         words: &["run", ":sum", "--concurrency", JOBS],
         largest: 1_000,
         lay: others::lay_moon,
+        slow: true,
         state: &[".moon/cache"],
         input: others::package_input,
         output: others::package_output,
@@ -171,6 +178,7 @@ pub(crate) const TOOLS: [Tool; 12] = [
         words: &["--quiet", "all", "--cores", JOBS],
         largest: 1_000,
         lay: others::lay_snakemake,
+        slow: true,
         state: &[".snakemake"],
         ..PLAIN
     },
