@@ -204,12 +204,21 @@ impl Context {
     /// NO_COLOR and CLICOLOR_FORCE are those of no-color.org and
     /// bixense.com/clicolors.
     pub fn color(&self, is_terminal: bool) -> bool {
+        self.colour_that_is_said().unwrap_or_else(|| {
+            is_terminal && self.user.value("TERM").is_none_or(|term| term != "dumb")
+        })
+    }
+
+    /// Whether to use colour, where the command line or the environment says so.
+    pub(crate) fn colour_that_is_said(&self) -> Option<bool> {
         match self.global.color {
-            When::Always => true,
-            When::Never => false,
-            When::Auto if self.is_set("NO_COLOR") => false,
-            When::Auto if self.user.value("CLICOLOR_FORCE").is_some_and(|v| v != "0") => true,
-            When::Auto => is_terminal && self.user.value("TERM").is_none_or(|term| term != "dumb"),
+            When::Always => Some(true),
+            When::Never => Some(false),
+            When::Auto if self.is_set("NO_COLOR") => Some(false),
+            When::Auto => {
+                let forced = self.user.value("CLICOLOR_FORCE");
+                forced.is_some_and(|value| value != "0").then_some(true)
+            }
         }
     }
 
@@ -356,6 +365,9 @@ pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
         return Exit::Done as u8;
     }
     let arguments: Vec<std::ffi::OsString> = arguments.collect();
+    if let Some(exit) = commands::again::nothing_to_do(&arguments) {
+        return exit;
+    }
     let wants_json = arguments.iter().any(|word| word == "--format=json")
         || arguments
             .windows(2)

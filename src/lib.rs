@@ -16,6 +16,7 @@ pub mod error;
 pub mod event;
 mod fail_point;
 pub mod graph;
+pub mod index;
 pub mod plan;
 pub mod process;
 pub mod project;

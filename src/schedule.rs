@@ -19,11 +19,17 @@ pub struct Weight {
     pub jobs: usize,
     /// Bytes of memory.
     pub memory: u64,
+    /// The group of which only one card runs at once, by its number.
+    pub group: Option<usize>,
 }
 
 impl Default for Weight {
     fn default() -> Self {
-        Weight { jobs: 1, memory: 0 }
+        Weight {
+            jobs: 1,
+            memory: 0,
+            group: None,
+        }
     }
 }
 
@@ -70,7 +76,9 @@ pub struct Schedule {
     weights: Vec<Weight>,
     ready: BTreeSet<(Reverse<u64>, Number)>,
     remaining: Vec<u64>,
-    running: Weight,
+    running_jobs: usize,
+    running_memory: u64,
+    running_groups: BTreeSet<usize>,
     running_cards: usize,
     limits: Limits,
     stopped: bool,
@@ -112,7 +120,9 @@ impl Schedule {
             weights,
             ready,
             remaining,
-            running: Weight { jobs: 0, memory: 0 },
+            running_jobs: 0,
+            running_memory: 0,
+            running_groups: BTreeSet::new(),
             running_cards: 0,
             limits,
             stopped: false,
@@ -123,13 +133,16 @@ impl Schedule {
     ///
     /// A card larger than the limits runs alone.
     pub fn start(&mut self) -> Option<Number> {
-        if self.stopped {
+        // Each takes one job at least: then there is nothing to look for.
+        let is_full = self.running_cards > 0 && self.running_jobs >= self.limits.jobs;
+        if self.stopped || is_full {
             return None;
         }
+        let is_free = |group: usize| !self.running_groups.contains(&group);
         let fits = |weight: Weight| {
-            self.running_cards == 0
-                || (self.running.jobs + weight.jobs <= self.limits.jobs
-                    && self.running.memory.saturating_add(weight.memory) <= self.limits.memory)
+            let has_room = self.running_jobs + weight.jobs <= self.limits.jobs
+                && self.running_memory.saturating_add(weight.memory) <= self.limits.memory;
+            (self.running_cards == 0 || has_room) && weight.group.is_none_or(is_free)
         };
         let entry = *self
             .ready
@@ -138,9 +151,11 @@ impl Schedule {
         self.ready.remove(&entry);
         let card = entry.1;
         self.states[card] = State::Running;
+        let weight = self.weights[card];
         self.running_cards += 1;
-        self.running.jobs += self.weights[card].jobs;
-        self.running.memory += self.weights[card].memory;
+        self.running_jobs += weight.jobs;
+        self.running_memory += weight.memory;
+        self.running_groups.extend(weight.group);
         Some(card)
     }
 
@@ -151,9 +166,13 @@ impl Schedule {
             return Vec::new();
         }
         self.states[card] = State::Over;
+        let weight = self.weights[card];
         self.running_cards -= 1;
-        self.running.jobs -= self.weights[card].jobs;
-        self.running.memory -= self.weights[card].memory;
+        self.running_jobs -= weight.jobs;
+        self.running_memory -= weight.memory;
+        if let Some(group) = weight.group {
+            self.running_groups.remove(&group);
+        }
         if ended == Ended::Satisfied {
             for dependent in self.dependents[card].clone() {
                 if let State::Waiting(count) = self.states[dependent] {
@@ -251,6 +270,21 @@ mod tests {
     }
 
     #[test]
+    fn a_card_that_waits_for_its_group_takes_no_job() {
+        let grouped = Weight {
+            group: Some(0),
+            ..Weight::default()
+        };
+        let weights = vec![grouped, grouped, Weight::default()];
+        let mut schedule = Schedule::new(&[vec![], vec![], vec![]], &[1; 3], weights, limits(2));
+        assert_eq!((schedule.start(), schedule.start()), (Some(0), Some(2)));
+        schedule.finish(2, Ended::Satisfied);
+        assert_eq!(schedule.start(), None);
+        schedule.finish(0, Ended::Satisfied);
+        assert_eq!(schedule.start(), Some(1));
+    }
+
+    #[test]
     fn a_failed_card_blocks_its_dependents_and_stops_new_work() {
         let mut schedule = schedule(&[vec![], vec![0], vec![1], vec![]], limits(1));
         assert_eq!(schedule.start(), Some(0));
@@ -272,8 +306,12 @@ mod tests {
         let heavy = Weight {
             jobs: 1,
             memory: 10,
+            ..Weight::default()
         };
-        let light = Weight { jobs: 1, memory: 1 };
+        let light = Weight {
+            memory: 1,
+            ..Weight::default()
+        };
         let mut schedule = Schedule::new(
             &[vec![], vec![], vec![]],
             &[1, 3, 2],

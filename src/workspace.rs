@@ -1,19 +1,20 @@
 //! The world that a run acts on: the project's files, the store, tools, sources
 //! and the user's environment. Opened once, shared by all threads of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::action::reason::{self, Reason};
-use crate::action::{Action, Machine};
+use crate::action::{Action, InputRoot, Machine};
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::engine::fault::Obstacle;
 use crate::engine::order::Order;
 use crate::engine::store_error;
 use crate::error::Error;
+use crate::index::{Kind, NO_CARD, Watched};
 use crate::plan::PlannedCard;
 use crate::process::{FetchEnvironment, Kernel};
 use crate::project::Project;
@@ -85,6 +86,8 @@ pub struct Workspace {
     /// Whether tools of the machine are taken for what is asked of them.
     assumes_tools: bool,
     all_tools: Vec<(String, String, ToolSpec)>,
+    /// The files that each card's actions were described from.
+    reads: Mutex<BTreeMap<Stem, BTreeSet<PathBuf>>>,
 }
 
 impl Workspace {
@@ -166,7 +169,34 @@ impl Workspace {
             tools_from_path: setting.tools_from_path,
             assumes_tools: false,
             all_tools,
+            reads: Mutex::default(),
         })
+    }
+
+    /// Remembers which files an action of `stem` was described from.
+    pub(crate) fn note_reads(&self, stem: &Stem, root: &InputRoot) {
+        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = root.iter().filter_map(|(_, node)| node.origin());
+        let of_card = reads.entry(stem.clone()).or_default();
+        of_card.extend(files.map(Path::to_owned));
+    }
+
+    /// Adds all that the cards of a run were described from, beside the files of
+    /// cards and runners. `number` is a card's number in the run.
+    pub(crate) fn watch(&self, watched: &Watched, number: impl Fn(&Stem) -> Option<u32>) {
+        watched.take(&self.lister.watched);
+        watched.take(&self.script_lister.watched);
+        self.hosts.watch(watched);
+        for (_, folder) in self.source_folders() {
+            watched.add(&folder, Kind::Presence);
+        }
+        let reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        for (stem, files) in reads.iter() {
+            let number = number(stem).unwrap_or(NO_CARD);
+            for file in files {
+                watched.add_for(number, file, Kind::Entry);
+            }
+        }
     }
 
     /// What the kernel can do to confine an execution, as far as
@@ -298,7 +328,8 @@ impl Workspace {
             return vec![Reason::NeverSucceeded];
         };
         if last == action.key {
-            return vec![self.local_reason(order).unwrap_or(Reason::Forgotten)];
+            let known = self.local_reason(order).or_else(|| self.edit_reason(order));
+            return vec![known.unwrap_or(Reason::Forgotten)];
         }
         self.differences(&last, action)
     }
@@ -310,6 +341,13 @@ impl Workspace {
         let by = recorded.provenance.local?;
         let is_taken = order.stays_local(self).is_some();
         (!is_taken).then_some(Reason::OpenedUp { by })
+    }
+
+    /// That somebody changed the artifact, which is gone since.
+    fn edit_reason(&self, order: &Order) -> Option<Reason> {
+        let recorded = self.store.recorded(&order.action.key).ok().flatten()?;
+        let path = self.store.edited(&recorded.artifact).ok().flatten()?;
+        Some(Reason::Edited { path })
     }
 
     /// Why the fetch `name` of `stem` has to be done, as `order` says.

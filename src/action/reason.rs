@@ -17,6 +17,11 @@ pub enum Reason {
     NeverSucceeded,
     /// The last success is no longer in the store.
     Forgotten,
+    /// Somebody changed what the last success made.
+    Edited {
+        /// A file of it that is not as it was made.
+        path: String,
+    },
     /// The last success was made with more opened up than is now.
     OpenedUp {
         /// What was.
@@ -125,6 +130,9 @@ impl std::fmt::Display for Reason {
         match self {
             Reason::NeverSucceeded => write!(f, "never run"),
             Reason::Forgotten => write!(f, "its last result is not in the store"),
+            Reason::Edited { path } => {
+                write!(f, "its artifact was changed by hand: `{path}`")
+            }
             Reason::OpenedUp { by } => write!(f, "its last result was made with {by}"),
             Reason::Forced => write!(f, "forced"),
             Reason::Steps => write!(f, "steps changed"),

@@ -1,7 +1,7 @@
 //! The inputs of an action, as a tree of nodes below its root folder.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::digest::Digest;
@@ -46,6 +46,14 @@ pub enum Node {
 }
 
 impl Node {
+    /// The file that it is a copy of.
+    pub fn origin(&self) -> Option<&Path> {
+        match self {
+            Node::File { origin, .. } => Some(origin),
+            _ => None,
+        }
+    }
+
     /// A file that mikado writes.
     pub fn generated(bytes: Vec<u8>, executable: bool) -> Node {
         Node::Generated {

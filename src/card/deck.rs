@@ -20,6 +20,7 @@ pub struct Deck {
     cards: Vec<Card>,
     by_stem: BTreeMap<Stem, Vec<usize>>,
     by_alias: BTreeMap<String, Vec<usize>>,
+    folders: Vec<PathBuf>,
 }
 
 /// What a text names.
@@ -41,14 +42,24 @@ impl Deck {
     /// Where a folder can't be walked. A file that can't be read is a card.
     pub fn read(root: &Path, folders: &[PathBuf]) -> Result<Deck, Error> {
         let mut paths = Vec::new();
+        let mut walked = Vec::new();
         for folder in folders {
             let found = discover::markdown_files(folder);
-            paths.extend(found.map_err(Error::disk("read", folder))?);
+            let found = found.map_err(Error::disk("read", folder))?;
+            paths.extend(found.files);
+            walked.extend(found.folders);
         }
         paths.sort();
         paths.dedup();
         let cards = paths.into_iter().map(|path| read_card(root, &path));
-        Ok(Deck::new(cards.collect()))
+        let mut deck = Deck::new(cards.collect());
+        deck.folders = walked;
+        Ok(deck)
+    }
+
+    /// The folders that were looked into.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
     }
 
     /// A deck of these cards.
@@ -69,6 +80,7 @@ impl Deck {
             cards,
             by_stem,
             by_alias,
+            folders: Vec::new(),
         }
     }
 

@@ -11,12 +11,21 @@ use std::path::{Path, PathBuf};
 const DEPTH: usize = 6;
 const ENTRIES: usize = 20_000;
 
-/// The Markdown files of `folder`, in byte order of their paths.
+/// What a walk came across.
+#[derive(Debug, Default)]
+pub struct Walked {
+    /// The Markdown files, in byte order of their paths.
+    pub files: Vec<PathBuf>,
+    /// The folders that were looked into, the first among them.
+    pub folders: Vec<PathBuf>,
+}
+
+/// The Markdown files of `folder`.
 ///
 /// # Errors
 ///
 /// Where a folder can't be read.
-pub fn markdown_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub fn markdown_files(folder: &Path) -> io::Result<Walked> {
     collect(walker(folder).build(), usize::MAX)
 }
 
@@ -26,7 +35,8 @@ pub fn markdown_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 ///
 /// Where the folder can't be read.
 pub fn some_markdown_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    collect(walker(folder).max_depth(Some(DEPTH)).build(), ENTRIES)
+    let walk = walker(folder).max_depth(Some(DEPTH)).build();
+    collect(walk, ENTRIES).map(|walked| walked.files)
 }
 
 fn walker(folder: &Path) -> ignore::WalkBuilder {
@@ -50,8 +60,8 @@ fn walker(folder: &Path) -> ignore::WalkBuilder {
     walker
 }
 
-fn collect(walk: ignore::Walk, limit: usize) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+fn collect(walk: ignore::Walk, limit: usize) -> io::Result<Walked> {
+    let mut walked = Walked::default();
     for entry in walk.take(limit) {
         let entry = match entry {
             Ok(entry) => entry,
@@ -64,15 +74,18 @@ fn collect(walk: ignore::Walk, limit: usize) -> io::Result<Vec<PathBuf>> {
                     .unwrap_or_else(|| io::Error::other("the folder can't be walked")));
             }
         };
+        if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+            walked.folders.push(entry.path().to_owned());
+        }
         let is_markdown = entry
             .path()
             .extension()
             .is_some_and(|extension| extension.eq_ignore_ascii_case("md"));
         let is_folder = || entry.path().is_dir();
         if is_markdown && entry.depth() > 0 && !is_folder() {
-            files.push(entry.into_path());
+            walked.files.push(entry.into_path());
         }
     }
-    files.sort();
-    Ok(files)
+    walked.files.sort();
+    Ok(walked)
 }

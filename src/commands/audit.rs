@@ -102,7 +102,7 @@ pub fn run(args: AuditArgs, context: &Context) -> Result<Exit, Error> {
 
 fn verb(deed: Deed) -> &'static str {
     match deed {
-        Deed::Read | Deed::List => "reads",
+        Deed::Read | Deed::Miss | Deed::List => "reads",
         Deed::Execute => "runs",
         Deed::Write => "writes",
         Deed::Talk => "talks to",
@@ -236,7 +236,7 @@ fn yaml(text: &str) -> String {
 fn answer(stem: &Stem, audit: &Audit) -> AuditObject {
     let one = |one: &Undeclared| UndeclaredObject {
         deed: match one.deed {
-            Deed::Read | Deed::List => "read",
+            Deed::Read | Deed::Miss | Deed::List => "read",
             Deed::Execute => "execute",
             Deed::Write => "write",
             Deed::Talk => "talk",

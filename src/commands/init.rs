@@ -51,7 +51,8 @@ pub fn run(_: InitArgs, context: &Context) -> Result<Exit, Error> {
     for folder in &folders {
         let path = here.join(folder);
         std::fs::create_dir_all(&path).map_err(Error::disk("make", &path))?;
-        if crate::card::discover::markdown_files(&path).is_ok_and(|files| files.is_empty()) {
+        if crate::card::discover::markdown_files(&path).is_ok_and(|walked| walked.files.is_empty())
+        {
             first.get_or_insert(path.join("goal.md"));
         }
     }

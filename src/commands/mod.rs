@@ -2,6 +2,7 @@
 //! and what it does.
 
 pub mod affected;
+pub(crate) mod again;
 pub mod artifact;
 pub mod audit;
 pub mod blocked;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
@@ -21,6 +21,7 @@ use crate::runner::definition::Kind;
 use crate::store::Limits;
 use crate::workspace::Workspace;
 
+use super::again::Ended;
 use super::reproduce;
 use super::run_ci;
 use super::selection::{Selection, SelectionArgs};
@@ -82,6 +83,7 @@ pub struct RunArgs {
 /// Where the cards, the store or the disk are in the way.
 pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
     let began = Instant::now();
+    let began_ns = now_ns();
     let selection = Selection::read(&args.selection, context)?;
     let plan = selection.plan(&args.selection, context)?;
     let is_no_build = |card: &&PlannedCard| card.asked && card.work.kind != Kind::Build;
@@ -168,9 +170,26 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         summary.add(&card.stem, outcome, marks, blocks);
     }
     drop(report.finish(&summary));
+    let ended = Ended {
+        args: &args,
+        context,
+        selection: &selection,
+        workspace: &workspace,
+        plan: &plan,
+        outcomes: &ran.outcomes,
+        summary: &summary,
+        began_ns,
+    };
+    ended.remember();
     run_ci::leave(&mut summary, args.junit.as_deref(), &selection, context)?;
     tidy(&workspace, &limits);
     Ok(ran.exit)
+}
+
+/// Nanoseconds since 1970.
+fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(0))
 }
 
 /// How often a card is read again that somebody writes at the same moment.

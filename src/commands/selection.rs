@@ -148,6 +148,11 @@ impl Selection {
         )
     }
 
+    /// The names of all runners.
+    pub(crate) fn runner_names(&self) -> Vec<String> {
+        Runners::new(&self.project.root, &self.project.runners_dir).names()
+    }
+
     /// The tools of all runners: the runner, the tool's name, its declaration.
     pub(crate) fn all_tools(&self) -> Vec<(String, String, ToolSpec)> {
         let mut runners = Runners::new(&self.project.root, &self.project.runners_dir);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::event::{Event, Failure};
 use crate::plan::PlannedCard;
-use crate::process::{self, Execution};
+use crate::process::{self, Deed, Execution};
 use crate::workspace::Workspace;
 
 use super::Engine;
@@ -94,6 +94,13 @@ impl Engine {
         };
         let deeds = process::recorded(&record).map_err(no_tracer)?;
         let grants = grants(workspace, surroundings.granted(workspace, &root.0));
+        let work = root.0.join("work");
+        let work = work.canonicalize().unwrap_or(work);
+        let kind = |path: &Path| match path.metadata().ok()?.is_dir() {
+            true => Some(Deed::List),
+            false => Some(Deed::Read),
+        };
+        let deeds = grants.with_missed(deeds, &work, kind);
         Ok(Audit {
             failure,
             undeclared: grants.undeclared(&deeds),

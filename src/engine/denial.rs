@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
@@ -18,7 +18,6 @@ use crate::runner::definition::Socket;
 use super::order::Part;
 
 /// What a confined step could reach.
-#[derive(Debug)]
 pub(crate) struct Reach<'a> {
     /// What it is to its card.
     pub(crate) part: &'a Part,
@@ -32,6 +31,8 @@ pub(crate) struct Reach<'a> {
     pub(crate) isolation: &'a Isolation,
     /// Where the sockets are that a runner can open.
     pub(crate) sockets: Vec<(Socket, Vec<PathBuf>)>,
+    /// Whether a path below `work/` is an input, or has some below it.
+    pub(crate) is_input: &'a dyn Fn(&str) -> bool,
 }
 
 /// What a line says of a path.
@@ -108,7 +109,18 @@ const WRITING: [&str; 10] = [
 impl Reach<'_> {
     /// What to do about a denial in these lines; `None` where there is none.
     pub(crate) fn help(&self, lines: &[String]) -> Option<String> {
-        lines.iter().rev().find_map(|line| self.of_line(line))
+        let by_line = lines.iter().rev().find_map(|line| self.of_line(line));
+        by_line.or_else(|| self.of_traceback(lines))
+    }
+
+    /// Python names what was connected to in no line of its own.
+    fn of_traceback(&self, lines: &[String]) -> Option<String> {
+        let is_error =
+            |line: &String| line.trim() == "PermissionError: [Errno 13] Permission denied";
+        let at = lines.iter().rposition(is_error)?;
+        let connects = |line: &String| line.contains("connect(") || line.contains("connection(");
+        let connected = lines[..at].iter().any(connects);
+        (connected && !self.isolation.network).then(|| no_network(""))
     }
 
     fn of_line(&self, line: &str) -> Option<String> {
@@ -124,6 +136,11 @@ impl Reach<'_> {
             if let Some(help) = paths(line).find_map(of_path) {
                 return Some(help);
             }
+            if told == Told::Missing
+                && let Some(path) = self.undeclared(line)
+            {
+                return Some(self.read_help(&path, path.is_dir()));
+            }
         }
         if says(&["authentication agent", "ssh_auth_sock"]) {
             let agent = self
@@ -133,15 +150,38 @@ impl Reach<'_> {
             let path = agent.and_then(|(_, paths)| paths.first())?;
             return self.of_path(path, Told::Silent, false);
         }
-        let refused = told == Some(Told::Denied) && says(&CONNECTING);
+        // curl says of no failure why.
+        let of_curl = lower.contains("failed to connect to") && lower.contains(" port ");
+        let refused = told == Some(Told::Denied) && says(&CONNECTING) || of_curl;
         if !self.isolation.network && (refused || says(&NO_NETWORK)) {
             let whom =
                 address(line).map_or(String::new(), |address| format!(" to reach `{address}`"));
-            return Some(format!(
-                "steps and checks have no network{whom}: move what needs it into a `fetch` of the runner, or write `network: true` into it"
-            ));
+            return Some(no_network(&whom));
         }
         None
+    }
+
+    /// A file of the repository that the line names by its path below it, and
+    /// that the step does not have since it is no input.
+    fn undeclared(&self, line: &str) -> Option<PathBuf> {
+        let is_plain = |word: &str| {
+            let mut parts = Path::new(word).components();
+            parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        };
+        let words = line.split(ends_word).enumerate();
+        // The first word is who speaks, unless it is a path.
+        let words = words.filter(|(at, word)| !word.is_empty() && (*at > 0 || word.contains('/')));
+        words.map(|(_, word)| word).find_map(|word| {
+            let path: PathBuf = Path::new(word).components().collect();
+            let below = path.strip_prefix(".").unwrap_or(&path);
+            let there = self.repository.join(below);
+            let is_ours = is_plain(word)
+                && !below.as_os_str().is_empty()
+                && access(&there, Access::READ_OK).is_ok()
+                && !self.roots[0].join("work").join(below).exists()
+                && !(self.is_input)(&below.to_string_lossy());
+            is_ours.then_some(there)
+        })
     }
 
     fn of_path(&self, path: &Path, told: Told, writes: bool) -> Option<String> {
@@ -267,6 +307,13 @@ impl Reach<'_> {
     }
 }
 
+/// That there is no network; `whom` says what was to be reached.
+fn no_network(whom: &str) -> String {
+    format!(
+        "steps and checks have no network{whom}: move what needs it into a `fetch` of the runner, or write `network: true` into it"
+    )
+}
+
 fn is_temporary(path: &Path) -> bool {
     path.starts_with("/tmp") || path.starts_with("/var/tmp")
 }
@@ -353,6 +400,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             for file in [
                 "repo/docs/a.md",
+                "repo/docs/input.md",
                 "repo/root/work/x",
                 "me/.ssh/id",
                 "srv/data",
@@ -389,9 +437,11 @@ mod tests {
                 roots: [&root, Path::new("/tmp/mikado/root")],
                 isolation: &isolation,
                 sockets: vec![(Socket::Docker, vec![at("run/docker.sock")])],
+                is_input: &|path| path == "docs/input.md",
             };
             let line = line.replace("@", &self.folder.path().display().to_string());
-            reach.help(&[line, "more".to_owned()])
+            let lines = line.lines().map(str::to_owned);
+            reach.help(&lines.chain(["more".to_owned()]).collect::<Vec<_>>())
         }
 
         #[track_caller]
@@ -442,6 +492,29 @@ mod tests {
     }
 
     #[test]
+    fn a_path_of_the_repository_may_be_relative() {
+        let mut world = World::new();
+        for line in [
+            "cat: docs/a.md: No such file or directory",
+            "FileNotFoundError: [Errno 2] No such file or directory: './docs/a.md'",
+            "docs/a.md: cannot find it",
+        ] {
+            world.says(line, "add `- { paths: [docs/a.md] }` to `inputs`");
+        }
+        world.says("ls: cannot access 'docs': No such file", "[docs/**]");
+        for line in [
+            "cat: docs/input.md: No such file or directory",
+            "cat: docs/none: No such file or directory",
+            "cat: ../repo/docs/a.md: No such file or directory",
+            "docs: not found",
+        ] {
+            assert_eq!(world.help(line), None, "{line}");
+        }
+        world.part = Part::Check(None, 1);
+        world.says("cat: docs/a.md: No such file", "not seen by a check");
+    }
+
+    #[test]
     fn a_socket_is_opened_by_its_word() {
         let world = World::new();
         let run = world.folder.path().join("run");
@@ -478,6 +551,18 @@ mod tests {
         world.says(
             "dial udp 9.9.9.9:53: connect: network is unreachable",
             "to reach `9.9.9.9:53`",
+        );
+        world.says(
+            "curl: (7) Failed to connect to 127.0.0.1 port 8080 after 0 ms: Couldn't connect to server",
+            "no network to reach `127.0.0.1`",
+        );
+        world.says(
+            "  File \"x.py\", line 1\n    sock.connect(sa)\nPermissionError: [Errno 13] Permission denied",
+            "no network:",
+        );
+        assert_eq!(
+            world.help("    open(x)\nPermissionError: [Errno 13] Permission denied"),
+            None
         );
         world.says(
             "socket.gaierror: [Errno -3] Temporary failure in name resolution",

@@ -191,6 +191,7 @@ impl Describer<'_> {
         tools: &Tools,
         root: InputRoot,
     ) -> Result<Action, Obstacle> {
+        self.workspace.note_reads(&self.card.stem, &root);
         let definition = &self.card.work.definition;
         let description = Description {
             steps,

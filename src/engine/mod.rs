@@ -242,6 +242,7 @@ impl Engine {
         let mut interrupted: Option<Exit> = None;
         let mut tasks: JoinSet<(Number, Result<Finished, Obstacle>)> = JoinSet::new();
         let mut broken: Option<Error> = None;
+        let mut running: BTreeSet<Number> = BTreeSet::new();
         self.emit(Event::RunStarted {
             cards: cards.len(),
             jobs: self.options.jobs,
@@ -250,6 +251,7 @@ impl Engine {
             while let Some(number) = schedule.start() {
                 let engine = Rc::clone(&self);
                 let card = Arc::clone(&cards[number]);
+                running.insert(number);
                 tasks.spawn_local(async move { (number, engine.card(&card).await) });
             }
             while let Ok(event) = received.try_recv() {
@@ -271,6 +273,7 @@ impl Engine {
             tokio::select! {
                 Some(done) = tasks.join_next() => {
                     let (number, result) = done.map_err(|e| Error::Bug(e.to_string()))?;
+                    running.remove(&number);
                     let (ended, outcome) = self.take(&cards[number], result, &mut broken);
                     if broken.is_some() {
                         schedule.stop();
@@ -288,6 +291,9 @@ impl Engine {
                 exit = signals.next() => {
                     schedule.stop();
                     self.cancel(interrupted.is_some());
+                    if interrupted.is_none() {
+                        self.tell_of_stopping(exit, running.iter().map(|number| &cards[*number]));
+                    }
                     interrupted.get_or_insert(exit);
                 }
                 () = tokio::time::sleep(age), if pending > 0 => {}
@@ -327,7 +333,16 @@ impl Engine {
                 .max(1)
         };
         let costs: Vec<u64> = plan.cards.iter().map(cost).collect();
-        let weights = plan.cards.iter().map(|card| self.weight(card)).collect();
+        let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
+        let weights = plan.cards.iter().map(|card| {
+            let group = card.work.definition.resources.group.as_deref();
+            let count = groups.len();
+            Weight {
+                group: group.map(|group| *groups.entry(group).or_insert(count)),
+                ..self.weight(card)
+            }
+        });
+        let weights = weights.collect();
         Schedule::new(&plan.prerequisites, &costs, weights, limits)
     }
 
@@ -345,6 +360,7 @@ impl Engine {
             memory: text(&resources.memory)
                 .and_then(|m| units::size(&m))
                 .unwrap_or(0),
+            ..Weight::default()
         }
     }
 
@@ -642,6 +658,21 @@ impl Engine {
                 "raise the limits of processes or open files",
             )
         })
+    }
+
+    /// Says what is being stopped, since it may take its time.
+    fn tell_of_stopping<'a>(&self, exit: Exit, cards: impl Iterator<Item = &'a Arc<PlannedCard>>) {
+        let stems: Vec<&Stem> = cards.map(|card| &card.stem).collect();
+        if stems.is_empty() {
+            return;
+        }
+        let again = match exit {
+            Exit::Interrupted => "; Ctrl-C again kills at once",
+            _ => "",
+        };
+        self.emit(Event::Noted {
+            message: format!("stopping {}{again}", crate::words::list(&stems)),
+        });
     }
 
     fn cancel(&self, immediately: bool) {

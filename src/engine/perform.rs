@@ -400,6 +400,13 @@ impl Engine {
             && failure.help.is_empty()
         {
             let home = self.workspace.user.value("HOME").map(PathBuf::from);
+            let is_input = |below: &str| {
+                let mut laid = order.action.root.iter();
+                laid.any(|(path, _)| {
+                    let path = path.strip_prefix("work/").map(Path::new);
+                    path.is_some_and(|path| path.starts_with(below))
+                })
+            };
             let reach = Reach {
                 part: &order.part,
                 repository: &self.workspace.project.root,
@@ -407,6 +414,7 @@ impl Engine {
                 roots,
                 isolation,
                 sockets: confine::known_sockets(&self.workspace),
+                is_input: &is_input,
             };
             failure.help = reach.help(&failure.tail).unwrap_or_default();
         }

@@ -5,7 +5,7 @@
 //! folder is. What every step may read is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::process::Deed;
 
@@ -68,6 +68,26 @@ pub(crate) enum Remedy {
 }
 
 impl Grants {
+    /// `deeds`, where what was missed in `work`, the folder of the inputs, and
+    /// lies in the repository at the same place, counts as read there.
+    pub(crate) fn with_missed(
+        &self,
+        deeds: BTreeSet<(Deed, PathBuf)>,
+        work: &Path,
+        kind: impl Fn(&Path) -> Option<Deed>,
+    ) -> BTreeSet<(Deed, PathBuf)> {
+        let read = |(deed, path): (Deed, PathBuf)| {
+            let below = path.strip_prefix(work).ok().filter(|_| deed == Deed::Miss);
+            let there = below.map(|below| self.repository.join(below));
+            let is_plain = |path: &PathBuf| !path.components().any(|c| c == Component::ParentDir);
+            let found = there
+                .filter(is_plain)
+                .and_then(|there| Some((kind(&there)?, there)));
+            found.unwrap_or((deed, path))
+        };
+        deeds.into_iter().map(read).collect()
+    }
+
     /// What of `deeds` is not declared, in order.
     pub(crate) fn undeclared(&self, deeds: &BTreeSet<(Deed, PathBuf)>) -> Vec<Undeclared> {
         let outside: Vec<&(Deed, PathBuf)> = deeds
@@ -102,6 +122,8 @@ impl Grants {
                 (Deed::Write, _) => {
                     files.entry(Deed::Write).or_default().insert(path);
                 }
+                // What is nowhere is no use.
+                (Deed::Miss, _) => {}
                 (Deed::Talk | Deed::Connect | Deed::Listen, _) => {
                     found.insert(Undeclared {
                         deed: *deed,
@@ -134,7 +156,9 @@ impl Grants {
     fn grants(&self, deed: Deed, path: &Path) -> bool {
         let within = |folders: &[PathBuf]| folders.iter().any(|folder| path.starts_with(folder));
         match deed {
-            Deed::Read | Deed::List | Deed::Execute => within(&self.read) || within(&self.write),
+            Deed::Read | Deed::Miss | Deed::List | Deed::Execute => {
+                within(&self.read) || within(&self.write)
+            }
             Deed::Write => within(&self.write),
             Deed::Talk => within(&self.write) || within(&self.sockets) || self.network,
             Deed::Connect | Deed::Listen => self.network,

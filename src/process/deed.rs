@@ -19,6 +19,8 @@ pub(super) const TRACE: &str = "trace";
 pub enum Deed {
     /// A file was opened for reading.
     Read,
+    /// A file was to be opened that is not there.
+    Miss,
     /// A folder was opened.
     List,
     /// A file was executed.
@@ -34,8 +36,9 @@ pub enum Deed {
 }
 
 impl Deed {
-    const ALL: [(Deed, u8); 7] = [
+    const ALL: [(Deed, u8); 8] = [
         (Deed::Read, b'r'),
+        (Deed::Miss, b'm'),
         (Deed::List, b'l'),
         (Deed::Execute, b'x'),
         (Deed::Write, b'w'),

@@ -363,7 +363,8 @@ fn opened(path: &Path, flags: i32) -> Vec<(Deed, PathBuf)> {
             one(deed, Some(real))
         }
         Err(_) if has(libc::O_CREAT) => one(Deed::Write, entry(path)),
-        Err(_) => Vec::new(),
+        Err(_) if writes => Vec::new(),
+        Err(_) => one(Deed::Miss, Some(path.to_owned())),
     }
 }
 

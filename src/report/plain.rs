@@ -1,6 +1,8 @@
 //! Plain lines: one for each thing that happened, and the end in full.
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 
 use anstyle::{AnsiColor, Style};
 
@@ -14,6 +16,9 @@ use super::{Blocked, Report, Summary, without_controls, write_block};
 
 /// How many reasons are shown in a line.
 const REASONS: usize = 3;
+
+/// How many bytes of lines are written at once.
+const AT_ONCE: usize = 64 * 1024;
 
 /// Writes plain lines.
 pub struct PlainReport {
@@ -73,6 +78,30 @@ impl PlainReport {
             Outcome::Waits(_) => self.line("Waits", AnsiColor::Magenta, card.as_str()),
             Outcome::NotStarted { .. } => Ok(()),
         }
+    }
+
+    /// Tells of cards of which nothing has to be executed, by their stems.
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be written.
+    pub fn fresh<'a>(&mut self, cards: impl Iterator<Item = (&'a OsStr, bool)>) -> io::Result<()> {
+        let style = Style::new().bold().fg_color(Some(AnsiColor::Green.into()));
+        let [built, other] = ["Fresh", "Complete"].map(|verb| {
+            let verb = self.paint.with(style, &format!("{verb:>9}"));
+            format!("{verb} ").into_bytes()
+        });
+        let mut lines = Vec::new();
+        for (stem, is_build) in cards {
+            lines.extend(if is_build { &built } else { &other });
+            lines.extend(stem.as_bytes());
+            lines.push(b'\n');
+            if lines.len() > AT_ONCE {
+                self.out.write_all(&lines)?;
+                lines.clear();
+            }
+        }
+        self.out.write_all(&lines)
     }
 
     fn started(&mut self, card: &Stem, reasons: &[String]) -> io::Result<()> {

@@ -47,21 +47,23 @@ impl UserEnvironment {
         &self.0
     }
 
-    /// The programs called `name` on the PATH, the first first.
-    pub fn programs(&self, name: &str) -> impl Iterator<Item = PathBuf> {
+    /// Where a program called `name` may be, in the order of the PATH.
+    pub fn program_places(&self, name: &str) -> impl Iterator<Item = PathBuf> {
         let path = self.value("PATH").unwrap_or_default();
         let folders: Vec<PathBuf> = std::env::split_paths(path)
             .filter(|folder| folder.is_absolute())
             .collect();
         let name = name.to_owned();
-        folders
-            .into_iter()
-            .map(move |folder| folder.join(&name))
-            .filter(|program| {
-                program
-                    .metadata()
-                    .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-            })
+        folders.into_iter().map(move |folder| folder.join(&name))
+    }
+
+    /// The programs called `name` on the PATH, the first first.
+    pub fn programs(&self, name: &str) -> impl Iterator<Item = PathBuf> {
+        self.program_places(name).filter(|program| {
+            program
+                .metadata()
+                .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::index::{Kind, Watched};
 use crate::runner::child::{self, End};
 use crate::runner::client::{UserEnvironment, masked};
 use crate::runner::tools::{Declared, ToolError, ToolFault};
@@ -74,6 +75,8 @@ pub struct HostTools {
     file: PathBuf,
     memory: Mutex<Memory>,
     asks: bool,
+    /// What the answers that were given depend on.
+    watched: Watched,
 }
 
 impl HostTools {
@@ -88,6 +91,7 @@ impl HostTools {
             memory: Mutex::new(Memory::read(&file)),
             file,
             asks: true,
+            watched: Watched::default(),
         }
     }
 
@@ -97,6 +101,11 @@ impl HostTools {
     pub fn without_asking(mut self) -> Self {
         self.asks = false;
         self
+    }
+
+    /// Adds all that the tools that were found depend on.
+    pub(crate) fn watch(&self, watched: &Watched) {
+        watched.take(&self.watched);
     }
 
     /// Finds a declared tool and checks its version.
@@ -145,6 +154,9 @@ impl HostTools {
             .next()
             .unwrap_or(declared.name)
             .to_owned();
+        for place in self.user.program_places(&word) {
+            self.watched.add(place, Kind::Target);
+        }
         let Some(found) = self.user.programs(&word).next() else {
             let wanted = spec
                 .version
@@ -164,6 +176,15 @@ impl HostTools {
             command: &command,
             prefix: spec.prefix.as_deref(),
         })?;
+        self.watched.add(&answer.program, Kind::Target);
+        if memory::is_passing(&answer, &real, &word) {
+            self.watched.give_up();
+        }
+        if answer.program != real {
+            for file in memory::setting_files(&found, &self.user, &self.folder) {
+                self.watched.add(file, Kind::Target);
+            }
+        }
         if let Some(wanted) = &spec.version {
             let version = Version::find(&answer.version);
             if !version.is_some_and(|version| wanted.matches(&version)) {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::glob::{self, Pattern};
+use crate::index::{Kind, Watched};
 use git_folder::GitFolder;
 
 /// A file or link that was found.
@@ -125,6 +126,8 @@ pub enum Fault {
 pub struct Lister {
     hidden: Vec<PathBuf>,
     folders: Mutex<BTreeMap<PathBuf, Arc<GitFolder>>>,
+    /// What decided what was found, beside the files themselves.
+    pub watched: Watched,
 }
 
 impl Lister {
@@ -134,6 +137,7 @@ impl Lister {
         Lister {
             hidden,
             folders: Mutex::default(),
+            watched: Watched::default(),
         }
     }
 
@@ -158,7 +162,12 @@ impl Lister {
                 return Err(Fault::Leaves { pattern });
             }
             if pattern.is_literal() {
-                if let Some(found) = literal(folder, pattern)? {
+                let found = literal(folder, pattern)?;
+                let is_file = |found: &Found| matches!(found.kind, FoundKind::File { .. });
+                if !found.as_ref().is_some_and(is_file) {
+                    self.watched.add(folder.join(&pattern.text), Kind::Entry);
+                }
+                if let Some(found) = found {
                     candidates.insert(pattern.text.clone(), found);
                 }
             } else {
@@ -211,10 +220,12 @@ impl Lister {
     ) -> Result<(), Fault> {
         let top = folder.join(base);
         if !top.is_dir() || self.hides(&top) {
+            self.watched.add(top, Kind::Target);
             return Ok(());
         }
         let hidden = self.hidden.clone();
         let git = self.git_folder(folder);
+        self.watched.add_above(&top);
         let walker = ignore::WalkBuilder::new(&top)
             .hidden(false)
             .ignore(false)
@@ -236,7 +247,9 @@ impl Lister {
                     .into_io_error()
                     .unwrap_or_else(|| std::io::Error::other("the walk failed")),
             })?;
-            if !entry.file_type().is_some_and(|kind| kind.is_dir()) {
+            if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+                self.watched.add_walked(entry.path());
+            } else {
                 add(folder, entry.path(), patterns, candidates)?;
             }
         }
@@ -258,7 +271,10 @@ impl Lister {
     fn git_folder(&self, folder: &Path) -> Arc<GitFolder> {
         let mut known = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = known.entry(folder.to_owned());
-        Arc::clone(entry.or_insert_with(|| Arc::new(GitFolder::of(folder))))
+        Arc::clone(entry.or_insert_with(|| {
+            git_folder::watch(folder, &self.watched);
+            Arc::new(GitFolder::of(folder))
+        }))
     }
 }
 

@@ -24,6 +24,7 @@ use super::witness::Witness;
 use super::{Store, copy, hold, lockfile, parallel, scratch};
 use crate::digest::Digest;
 use crate::fail_point;
+use crate::index::State;
 
 /// How long a tree that was found whole is not looked at again.
 const TRUST: Duration = Duration::from_secs(1);
@@ -91,6 +92,7 @@ impl Store {
                 Ok(()) => {
                     fail_point::reach("tree.note").during("move into the store", folder)?;
                     self.note_tree(&scan)?;
+                    self.forget_edit(&scan.digest)?;
                     self.note_use(&scan.digest)?;
                     *hold(&self.known.adopted) += scan.witness.disk;
                     return Ok(scan.into());
@@ -151,7 +153,12 @@ impl Store {
             Err(error @ StoreError::Io { .. }) if error.is_absent() => return Ok(None),
             // A fault of this process, not of the tree.
             Err(error) if is_want(&error) => return Err(error),
-            Ok(_) | Err(_) => {
+            Ok(scan) => {
+                self.note_edit(digest, &scan)?;
+                self.set_aside(digest, inode)?;
+                return Ok(None);
+            }
+            Err(_) => {
                 self.set_aside(digest, inode)?;
                 return Ok(None);
             }
@@ -174,9 +181,43 @@ impl Store {
         Ok(Some(path))
     }
 
+    /// Remembers what of a tree is not as it was, for people.
+    fn note_edit(&self, digest: &Digest, now: &Scan) -> Result<(), StoreError> {
+        let then = self.witness(digest)?;
+        let Some(path) = then.and_then(|then| then.difference(&now.witness)) else {
+            return Ok(());
+        };
+        if self.layout.writable {
+            self.put_note(&edit_note(digest), &path)?;
+            // What can't be written down is not explained later, and no more.
+            drop(self.flush());
+        }
+        Ok(())
+    }
+
+    /// The path in a tree that somebody changed, so that it was set aside.
+    pub fn edited(&self, digest: &Digest) -> Result<Option<String>, StoreError> {
+        let path: Option<String> = self.note(&edit_note(digest))?;
+        Ok(path.filter(|path| !path.is_empty()))
+    }
+
+    /// Forgets that a tree was changed, now that it is whole again.
+    fn forget_edit(&self, digest: &Digest) -> Result<(), StoreError> {
+        match self.edited(digest)? {
+            Some(_) => self.put_note(&edit_note(digest), &String::new()),
+            None => Ok(()),
+        }
+    }
+
     /// How many files a tree has, and bytes: of the contents, and on the disk.
     pub fn tree_size(&self, digest: &Digest) -> Result<Option<TreeSize>, StoreError> {
         Ok(self.witness(digest)?.map(TreeSize::from))
+    }
+
+    /// What was seen of each entry of a tree when it was last known to be whole;
+    /// `None` where nothing is recorded.
+    pub fn tree_states(&self, digest: &Digest) -> Result<Option<Vec<(String, State)>>, StoreError> {
+        Ok(self.witness(digest)?.map(|witness| witness.states()))
     }
 
     /// Puts a tree's record and messages, to be made durable by `flush`.
@@ -323,6 +364,11 @@ impl From<Witness> for TreeSize {
             disk: witness.disk,
         }
     }
+}
+
+/// The name of the note of what somebody changed in a tree.
+fn edit_note(digest: &Digest) -> String {
+    format!("edited {}", digest.hex())
 }
 
 /// What is at the root of a tree; `None` where nothing is.

@@ -5,6 +5,7 @@
 //! read. A difference is no verdict, only a reason to hash again: copying a
 //! store to another disk changes every inode and no content.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -13,6 +14,7 @@ use prost::Message;
 
 use super::parallel;
 use super::scan::TREE_TIME;
+use crate::index::State;
 
 const KIND: u32 = 0o170_000;
 const FOLDER: u32 = 0o040_000;
@@ -129,6 +131,44 @@ impl Witness {
             .zip(kinds)
             .filter(|(_, kind)| *kind != LINK)
             .map(|(path, kind)| (path, kind == FOLDER))
+    }
+
+    /// A path that is in one of two witnesses alone, or whose size or mode differs
+    /// in them, or else whose times do: a file sooner than a folder.
+    pub(super) fn difference(&self, other: &Witness) -> Option<String> {
+        let known: BTreeMap<String, State> = self.states().into_iter().collect();
+        let now: BTreeMap<String, State> = other.states().into_iter().collect();
+        let form = |state: &State| (state.mode & KIND, state.mode & 0o111, state.size);
+        let alone = known.keys().filter(|path| !now.contains_key(*path));
+        let alone = alone.chain(now.keys().filter(|path| !known.contains_key(*path)));
+        let common = || {
+            known
+                .iter()
+                .filter_map(|(path, then)| Some((path, then, now.get(path)?)))
+        };
+        let formed = common().filter(|(_, then, now)| form(then) != form(now));
+        let touched = common().filter(|(_, then, now)| {
+            then.mode & KIND != FOLDER
+                && (then.changed_ns, then.inode) != (now.changed_ns, now.inode)
+        });
+        let changed = formed.chain(touched).map(|(path, ..)| path);
+        alone.chain(changed).find(|path| !path.is_empty()).cloned()
+    }
+
+    /// Each entry below the root, which is the empty path, as it was seen.
+    pub(super) fn states(&self) -> Vec<(String, State)> {
+        let state = |(at, path): (usize, &str)| {
+            let state = State {
+                mode: *self.modes.get(at)?,
+                size: *self.sizes.get(at)?,
+                modified_ns: *self.modified.get(at)?,
+                changed_ns: *self.changed.get(at)?,
+                inode: *self.inodes.get(at)?,
+                device: 0,
+            };
+            Some((path.to_owned(), state))
+        };
+        self.paths().enumerate().filter_map(state).collect()
     }
 
     /// Whether every entry below `root` is as it was.

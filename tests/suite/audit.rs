@@ -182,6 +182,8 @@ os.rename(root + '/docs/1.md', root + '/docs/one.md')
         [
             "read b.txt",
             "read docs/0.md",
+            // It was looked for where the inputs are.
+            "read docs/2.md",
             "read script",
             "write docs/1.md",
             "write docs/one.md",
@@ -197,4 +199,23 @@ fn only_builds_are_audited() {
         .mikado("audit command")
         .exits(2)
         .says("`command` is no build");
+}
+
+#[test]
+fn what_is_looked_for_by_its_path_in_the_repository_is_missed() {
+    let steps = "  - 'cat a.txt > $OUT/a; cat b.txt none.txt docs/1.md 2> /dev/null || true'\n";
+    let ran = sandbox(steps).mikado("audit made").exits(3);
+    ran.says("reads b.txt")
+        .says("reads docs/1.md")
+        .says("- { paths: [b.txt, docs/1.md] }")
+        .says("made: 2 things");
+}
+
+#[test]
+fn a_failure_over_a_relative_path_names_the_line_to_add() {
+    let steps = "  - 'cat docs/0.md > $OUT/x'\n";
+    sandbox(steps)
+        .mikado("run made")
+        .exits(1)
+        .says("`- { paths: [docs/0.md] }` to `inputs` of the runner");
 }

@@ -134,7 +134,7 @@ impl Memory {
         file: &Path,
     ) {
         let state = question.state(&answer.program, user, folder);
-        let passing = answer.program == question.real && is_shim(question.real, question.word);
+        let passing = is_passing(&answer, question.real, question.word);
         let kept = Kept {
             state,
             answer,
@@ -174,6 +174,11 @@ fn identity(path: &Path) -> String {
     })
 }
 
+/// Whether an answer of the program `real`, called as `word`, counts for one process alone.
+pub(super) fn is_passing(answer: &Answer, real: &Path, word: &str) -> bool {
+    answer.program == real && is_shim(real, word)
+}
+
 /// A script, or a program that is called by a name that is not its own.
 fn is_shim(real: &Path, word: &str) -> bool {
     let mut start = [0; 2];
@@ -193,6 +198,25 @@ fn settings(found: &Path, user: &UserEnvironment, folder: &Path) -> String {
     const VARIABLES: [&str; 9] = [
         "ASDF_", "GOENV_", "JENV_", "MISE_", "NODENV_", "PYENV_", "RBENV_", "RUSTUP_", "VOLTA_",
     ];
+    let mut text = String::new();
+    for (name, value) in user.variables() {
+        let name = name.to_string_lossy();
+        if VARIABLES.iter().any(|start| name.starts_with(start)) {
+            let _ = writeln!(text, "{name}={}", value.to_string_lossy());
+        }
+    }
+    for file in setting_files(found, user, folder).filter(|file| file.exists()) {
+        let _ = writeln!(text, "{} {}", file.display(), identity(&file));
+    }
+    text
+}
+
+/// The files of `settings`, those that are not there among them.
+pub(super) fn setting_files(
+    found: &Path,
+    user: &UserEnvironment,
+    folder: &Path,
+) -> impl Iterator<Item = PathBuf> {
     const IN_FOLDERS: [&str; 11] = [
         ".go-version",
         ".java-version",
@@ -212,31 +236,20 @@ fn settings(found: &Path, user: &UserEnvironment, folder: &Path) -> String {
         ".rustup/settings.toml",
         ".tool-versions",
     ];
-    let mut text = String::new();
-    for (name, value) in user.variables() {
-        let name = name.to_string_lossy();
-        if VARIABLES.iter().any(|start| name.starts_with(start)) {
-            let _ = writeln!(text, "{name}={}", value.to_string_lossy());
-        }
-    }
     let home = user.value("HOME").map(PathBuf::from);
     // `~/.pyenv/shims/python3` goes by `~/.pyenv/version`.
     let manager = found
         .parent()
         .and_then(Path::parent)
         .map(|root| root.join("version"));
-    let files = folder
+    let in_folders = folder
         .ancestors()
-        .flat_map(|folder| IN_FOLDERS.iter().map(|name| folder.join(name)))
-        .chain(
-            home.iter()
-                .flat_map(|home| AT_HOME.iter().map(|name| home.join(name))),
-        )
-        .chain(manager);
-    for file in files.filter(|file| file.exists()) {
-        let _ = writeln!(text, "{} {}", file.display(), identity(&file));
-    }
-    text
+        .flat_map(|folder| IN_FOLDERS.iter().map(|name| folder.join(name)));
+    let at_home = home
+        .iter()
+        .flat_map(|home| AT_HOME.iter().map(|name| home.join(name)));
+    let files: Vec<PathBuf> = in_folders.chain(at_home).chain(manager).collect();
+    files.into_iter()
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 //! and what it tracks in spite of them. Everything else about ignoring is the
 //! `ignore` crate's.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use crate::index::{Kind, Watched};
 
 /// What git says of a folder.
 #[derive(Debug, Default)]
@@ -55,4 +57,49 @@ impl GitFolder {
                 .collect(),
         }
     }
+}
+
+/// Adds what git's answers about `folder` depend on, beside the ignore files in
+/// it: its index, its settings and the user's.
+pub(super) fn watch(folder: &Path, watched: &Watched) {
+    watched.add_above(folder);
+    let repository = folder.ancestors().find(|dir| dir.join(".git").exists());
+    let Some(repository) = repository.map(|dir| dir.join(".git")) else {
+        return;
+    };
+    for file in ["index", "config"] {
+        watched.add(repository.join(file), Kind::Entry);
+    }
+    // In a linked work tree and a submodule a file leads to the folder.
+    if repository.is_file() {
+        watched.add(&repository, Kind::Entry);
+        let text = std::fs::read_to_string(&repository).unwrap_or_default();
+        let named = text
+            .strip_prefix("gitdir:")
+            .map(|text| text.trim().to_owned());
+        let folder = repository.with_file_name(named.unwrap_or_default());
+        for file in [
+            "index",
+            "config",
+            "config.worktree",
+            "commondir",
+            "info/exclude",
+        ] {
+            watched.add(folder.join(file), Kind::Entry);
+        }
+        for file in ["../../config", "../../info/exclude"] {
+            watched.add(folder.join(file), Kind::Entry);
+        }
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let settings = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let settings = settings.or_else(|| Some(home.as_ref()?.join(".config")));
+    for folder in settings.into_iter().map(|folder| folder.join("git")) {
+        watched.add(folder.join("config"), Kind::Target);
+        watched.add(folder.join("ignore"), Kind::Target);
+    }
+    if let Some(home) = home {
+        watched.add(home.join(".gitconfig"), Kind::Target);
+    }
+    watched.add("/etc/gitconfig", Kind::Target);
 }

@@ -30,36 +30,41 @@ fn rot(path: &Path, text: &[u8]) {
 fn an_artifact_that_was_changed_in_any_way_is_right_after_the_next_run() {
     let chain = Chain::new(3);
     drop(chain.run().exits(0));
-    type Change = (&'static str, fn(&Path));
+    // What is done, and the file that the reason names.
+    type Change = (&'static str, &'static str, fn(&Path));
     let changes: &[Change] = &[
-        ("same size and time", |tree| {
+        ("same size and time", "version", |tree| {
             rot(&tree.join("version"), b"9\n")
         }),
-        ("another text", |tree| rot(&tree.join("sum"), b"short")),
-        ("a new file", |tree| {
+        ("another text", "sum", |tree| {
+            rot(&tree.join("sum"), b"short")
+        }),
+        ("a new file", "new", |tree| {
             fs::write(tree.join("new"), "x").expect("a file")
         }),
-        ("a file less", |tree| {
+        ("a file less", "run", |tree| {
             fs::remove_file(tree.join("run")).expect("a file")
         }),
-        ("another mode", |tree| {
+        ("another mode", "sum", |tree| {
             fs::set_permissions(tree.join("sum"), fs::Permissions::from_mode(0o755))
                 .expect("a mode");
         }),
-        ("another link", |tree| {
+        ("another link", "link", |tree| {
             fs::remove_file(tree.join("link")).expect("a link");
             symlink("run", tree.join("link")).expect("a link");
         }),
-        ("a folder less", |tree| {
+        ("a folder less", "empty", |tree| {
             fs::remove_dir(tree.join("empty")).expect("a folder")
         }),
-        ("no tree", |tree| fs::remove_dir_all(tree).expect("a tree")),
-        ("a file instead of the tree", |tree| {
+        ("no tree", "", |tree| {
+            fs::remove_dir_all(tree).expect("a tree")
+        }),
+        ("a file instead of the tree", "", |tree| {
             fs::remove_dir_all(tree).expect("a tree");
             fs::write(tree, "x").expect("a file");
         }),
     ];
-    for (what, change) in changes {
+    for (what, file, change) in changes {
         let tree = chain
             .sandbox
             .path(".mikado/artifacts/c01")
@@ -69,6 +74,11 @@ fn an_artifact_that_was_changed_in_any_way_is_right_after_the_next_run() {
         let ran = chain.run();
         assert_eq!(ran.code(), 0, "{what}\n{}", ran.all());
         chain.assert_right(what);
+        let reason = match *file {
+            "" => "its last result is not in the store".to_owned(),
+            file => format!("its artifact was changed by hand: `{file}`"),
+        };
+        assert!(ran.all().contains(&reason), "{what}: {}", ran.all());
         let built = ran
             .json_lines()
             .iter()

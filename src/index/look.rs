@@ -1,0 +1,214 @@
+//! Compares an index with the file system.
+
+use std::collections::BTreeSet;
+use std::ffi::{CStr, OsStr};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use super::{FOLDER, Kind, MAGIC, NO_CARD, Request, State, Told};
+
+/// From how many records on a second thread is worth its start.
+const PER_THREAD: usize = 1500;
+
+/// No more threads than this: looking is the kernel's work, and shares its locks.
+const THREADS: usize = 4;
+
+/// What came of the comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All is as it was.
+    Same,
+    /// Something differs that concerns these cards alone, by their number.
+    Cards(BTreeSet<u32>),
+    /// Something differs that concerns the whole run, or can't be looked at.
+    Differs,
+}
+
+/// An index, as it was read.
+#[derive(Debug)]
+pub struct Index {
+    /// The work tree's `.mikado` that it lies in.
+    pub local: PathBuf,
+    bytes: Vec<u8>,
+    records: usize,
+    cards: usize,
+    /// Where the parts begin: places, records, paths, cards, what is told, and
+    /// the end.
+    parts: [usize; 6],
+}
+
+const HEAD: usize = MAGIC.len() + 32 + 6 * 4;
+const RECORD: usize = 12 + State::SIZE;
+
+impl Index {
+    /// The index of `request`, looked for from its folder upward.
+    pub fn open(request: &Request) -> Option<Index> {
+        let name = request.file_name();
+        request.here.ancestors().find_map(|folder| {
+            let local = folder.join(".mikado");
+            let mut file = File::open(local.join(FOLDER).join(&name)).ok()?;
+            let length = file.metadata().ok()?.len();
+            let mut bytes = Vec::with_capacity(usize::try_from(length).ok()? + 1);
+            file.read_to_end(&mut bytes).ok()?;
+            Index::decode(local, bytes, request)
+        })
+    }
+
+    fn decode(local: PathBuf, mut bytes: Vec<u8>, request: &Request) -> Option<Index> {
+        let (body, sum) = bytes.split_last_chunk::<4>()?;
+        let rest = body.strip_prefix(MAGIC.as_slice())?;
+        if !rest.starts_with(&request.digest.hash)
+            || crc32fast::hash(body) != u32::from_le_bytes(*sum)
+        {
+            return None;
+        }
+        let count = |at: usize| -> Option<usize> {
+            let at = MAGIC.len() + 32 + at * 4;
+            let bytes = body.get(at..at + 4)?;
+            Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize)
+        };
+        let records = count(0)?;
+        let sizes = [
+            count(1)?,
+            records.checked_mul(RECORD)?,
+            count(2)?,
+            count(4)?,
+            count(5)?,
+        ];
+        let mut parts = [HEAD; 6];
+        for (at, size) in sizes.into_iter().enumerate() {
+            parts[at + 1] = parts[at].checked_add(size)?;
+        }
+        let cards = count(3)?;
+        if parts[5] != body.len() {
+            return None;
+        }
+        bytes.truncate(parts[5]);
+        Some(Index {
+            local,
+            bytes,
+            records,
+            cards,
+            parts,
+        })
+    }
+
+    fn part(&self, number: usize) -> &[u8] {
+        &self.bytes[self.parts[number]..self.parts[number + 1]]
+    }
+
+    /// Compares everything with the file system as it is.
+    pub fn verdict(&self) -> Verdict {
+        let Some(bases) = self.bases() else {
+            return Verdict::Differs;
+        };
+        let threads = (self.records / PER_THREAD).clamp(1, THREADS);
+        let threads = match threads {
+            1 => 1,
+            more => more.min(std::thread::available_parallelism().map_or(1, usize::from)),
+        };
+        if threads == 1 {
+            return self.look(&bases, 0, self.records);
+        }
+        let share = self.records.div_ceil(threads);
+        let verdicts = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads)
+                .map(|thread| {
+                    let bases = &bases;
+                    let start = thread * share;
+                    let end = (start + share).min(self.records);
+                    scope.spawn(move || self.look(bases, start, end))
+                })
+                .collect();
+            let mut verdicts = vec![self.look(&bases, 0, share)];
+            for other in others {
+                verdicts.push(other.join().unwrap_or(Verdict::Differs));
+            }
+            verdicts
+        });
+        verdicts.into_iter().fold(Verdict::Same, Verdict::and)
+    }
+
+    fn bases(&self) -> Option<Vec<OwnedFd>> {
+        let mut bases = Vec::new();
+        let mut rest = self.part(0);
+        while !rest.is_empty() {
+            let path = CStr::from_bytes_until_nul(rest).ok()?;
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            bases.push(openat(CWD, path, flags, Mode::empty()).ok()?);
+            rest = &rest[path.to_bytes_with_nul().len()..];
+        }
+        Some(bases)
+    }
+
+    fn look(&self, bases: &[OwnedFd], start: usize, end: usize) -> Verdict {
+        let mut changed = BTreeSet::new();
+        let records = self.part(1).chunks_exact(RECORD);
+        for record in records.skip(start).take(end.saturating_sub(start)) {
+            match self.differs(bases, record) {
+                Some(None) => {}
+                Some(Some(card)) if card != NO_CARD => drop(changed.insert(card)),
+                _ => return Verdict::Differs,
+            }
+        }
+        match changed.is_empty() {
+            true => Verdict::Same,
+            false => Verdict::Cards(changed),
+        }
+    }
+
+    /// The card of a record that does not hold any more; `None` where that can't
+    /// be told.
+    fn differs(&self, bases: &[OwnedFd], record: &[u8]) -> Option<Option<u32>> {
+        let (head, state) = record.split_first_chunk::<12>()?;
+        let number = |at: usize| Some(u32::from_le_bytes(head[at..at + 4].try_into().ok()?));
+        let (path, card) = (number(0)? as usize, number(4)?);
+        let base: BorrowedFd<'_> = bases.get(usize::from(head[8]))?.as_fd();
+        let kind = Kind::of(head[9])?;
+        let path = CStr::from_bytes_until_nul(self.part(2).get(path..)?).ok()?;
+        let then = State::decode(state.first_chunk()?)?;
+        let now = State::look(base, path, kind)?;
+        Some((now != then).then_some(card))
+    }
+
+    /// The cards of the run in their order: the stem, and whether it is a build.
+    pub fn cards(&self) -> impl Iterator<Item = (&OsStr, bool)> {
+        let mut rest = self.part(3);
+        std::iter::from_fn(move || {
+            let (is_build, after) = rest.split_first()?;
+            let (length, after) = after.split_first_chunk::<4>()?;
+            let (stem, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            rest = after;
+            Some((OsStr::from_bytes(stem), *is_build == 1))
+        })
+    }
+
+    /// How many cards the run has.
+    pub fn count(&self) -> usize {
+        self.cards
+    }
+
+    /// What is told beside the cards; `None` where it can't be read.
+    pub fn told(&self) -> Option<Told> {
+        serde_json::from_slice(self.part(4)).ok()
+    }
+}
+
+impl Verdict {
+    fn and(self, other: Verdict) -> Verdict {
+        match (self, other) {
+            (Verdict::Differs, _) | (_, Verdict::Differs) => Verdict::Differs,
+            (Verdict::Same, other) => other,
+            (this, Verdict::Same) => this,
+            (Verdict::Cards(mut these), Verdict::Cards(those)) => {
+                these.extend(those);
+                Verdict::Cards(these)
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The index of a run that found or made everything: what its verdict was read
+//! from, so that the next run of the same words is a look at the file system.
+//!
+//! It holds, for each file, folder and absence that the run went by, what the
+//! file system said of it; and what is told when nothing is to be done. It is
+//! used in place: no card is parsed, nothing is allocated for one. It decides
+//! nothing by itself: where one thing differs, or can't be told for certain, the
+//! run reads everything as if there were no index. It is a guess that can be
+//! rebuilt: written beside and renamed, never flushed, ignored when it is torn.
+
+mod encode;
+mod entry;
+mod look;
+mod request;
+mod watched;
+
+pub use encode::{Told, Tree, write};
+pub use entry::{Kind, State};
+pub use look::{Index, Verdict};
+pub use request::Request;
+pub use watched::{NO_CARD, Watched};
+
+/// The folder of a work tree's indexes, in its `.mikado`.
+pub const FOLDER: &str = "index";
+
+/// How a file of the index begins; another version of it is no index.
+const MAGIC: &[u8; 8] = b"mikado\x01i";
+
+/// How many indexes a work tree keeps: one for each command line that is in use.
+const KEPT: usize = 8;
+
+/// File systems keep times as coarsely as the kernel's tick: what changed within
+/// it of the moment when reading began can have changed again unnoticed.
+const GRAIN_NS: i64 = 20_000_000;
