@@ -128,7 +128,7 @@ fn description() -> Description {
 
 /// A folder with a tree, `tree`, and a store beside it.
 fn tree() -> Result<(TempDir, Store), Box<dyn Error>> {
-    let folder = tempfile::tempdir()?;
+    let folder = tempfile::Builder::new().prefix("mikado-inner-").tempdir()?;
     fs::create_dir(folder.path().join("tree"))?;
     for file in 0..TREE.0 {
         let path = folder.path().join(format!("tree/{file}"));

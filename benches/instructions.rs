@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 fn count(args: &Args) -> Result<(), Box<dyn Error>> {
     // Not below TMPDIR: the length of a path is part of what is counted.
     let folder = tempfile::Builder::new()
-        .prefix("mikado-")
+        .prefix("mikado-count-")
         .tempdir_in("/tmp")?;
     let folder = folder.path();
     Graph::new(CARDS).write_project(folder, true)?;

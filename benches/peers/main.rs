@@ -91,10 +91,10 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
     for name in &missing {
         eprintln!("left out: {name} is not on PATH");
     }
-    let base = match &args.folder {
-        Some(folder) => tempfile::tempdir_in(folder)?,
-        None => tempfile::tempdir()?,
-    };
+    let above = args.folder.clone().unwrap_or_else(std::env::temp_dir);
+    let base = tempfile::Builder::new()
+        .prefix("mikado-peers-")
+        .tempdir_in(above)?;
     let environment = environment(base.path())?;
     let mut results = Results::default();
     for &size in &args.sizes {
@@ -157,7 +157,9 @@ fn repetitions(size: usize) -> (usize, usize) {
 }
 
 /// The tools that are there, and the names of those that are not.
-fn find(args: &Args) -> Result<(Vec<Found<'_>>, Vec<&'static str>), Box<dyn Error>> {
+type Tools<'a> = (Vec<Found<'a>>, Vec<&'static str>);
+
+fn find(args: &Args) -> Result<Tools<'_>, Box<dyn Error>> {
     let unknown = |name: &&String| TOOLS.iter().all(|tool| tool.name != **name);
     if let Some(name) = args.peers.iter().find(unknown) {
         let names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
