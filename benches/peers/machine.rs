@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-/// A sentence on the machine on which `folder` lies.
+/// A sentence on the machine on which `folder` lies, with how busy it is now.
 pub(crate) fn describe(folder: &Path) -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let value = |text: &str, key: &str| {
@@ -17,12 +17,14 @@ pub(crate) fn describe(folder: &Path) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let system = rustix::system::uname();
     format!(
-        "{cores} cores ({model}), {} GiB of memory, {} {} ({}), {}; the page cache is warm.",
+        "{cores} cores ({model}), {} GiB of memory, {} {} ({}), {}; the page cache is warm; \
+         the load when it began was {}.",
         memory / (1 << 20),
         system.sysname().to_string_lossy(),
         system.release().to_string_lossy(),
         system.machine().to_string_lossy(),
-        file_system(&read("/proc/self/mounts"), folder)
+        file_system(&read("/proc/self/mounts"), folder),
+        read("/proc/loadavg").split(' ').next().unwrap_or_default()
     )
 }
 

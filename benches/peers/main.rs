@@ -96,6 +96,7 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
         .prefix("mikado-peers-")
         .tempdir_in(above)?;
     let environment = environment(base.path())?;
+    let machine = machine::describe(base.path());
     let mut results = Results::default();
     for &size in &args.sizes {
         let graph = Graph::new(size);
@@ -137,7 +138,7 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
         }
     }
     let versions = found.iter().map(|f| (f.tool.name, f.version.as_str()));
-    let page = results.page(&machine::describe(base.path()), versions);
+    let page = results.page(&machine, versions);
     println!("{page}");
     if args.write {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/RESULTS.md");
