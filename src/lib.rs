@@ -17,6 +17,7 @@ pub mod event;
 mod fail_point;
 pub mod graph;
 pub mod index;
+mod parallel;
 pub mod plan;
 pub mod process;
 pub mod project;

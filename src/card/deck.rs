@@ -5,6 +5,7 @@
 //! where it matters; the chain decides where.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use super::{Card, PlanState, Source, Stem, discover};
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
+use crate::parallel;
 
 /// All cards and pages, sorted by stem, then path.
 #[derive(Debug, Default)]
@@ -53,8 +55,7 @@ impl Deck {
         }
         paths.sort();
         paths.dedup();
-        let cards = paths.into_iter().map(|path| read_card(root, &path));
-        let mut deck = Deck::new(cards.collect());
+        let mut deck = Deck::new(read_cards(root, &paths));
         deck.folders = walked;
         Ok(deck)
     }
@@ -176,6 +177,22 @@ impl Deck {
             }
         }
         without
+    }
+}
+
+/// How many files a thread reads in one turn.
+const TURN: usize = 64;
+
+/// The cards at `paths`, in their order.
+fn read_cards(root: &Path, paths: &[PathBuf]) -> Vec<Card> {
+    let turns: Vec<&[PathBuf]> = paths.chunks(TURN).collect();
+    let read = |paths: &&[PathBuf]| -> Result<Vec<Card>, Infallible> {
+        let cards = paths.iter().map(|path| read_card(root, path));
+        Ok(cards.collect())
+    };
+    match parallel::each(&turns, parallel::cpus(), read) {
+        Ok(cards) => cards.into_iter().flatten().collect(),
+        Err(never) => match never {},
     }
 }
 

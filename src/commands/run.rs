@@ -14,12 +14,13 @@ use crate::cli::{Context, Format, terminal_columns};
 use crate::engine::{Engine, Mark, Marked, Options, store_error};
 use crate::error::{Error, Exit};
 use crate::event::{Event, Outcome};
+use crate::parallel;
 use crate::plan::PlannedCard;
 use crate::process::GRACE;
 use crate::report::folded::Folded;
 use crate::report::{GroupReport, JsonReport, PlainReport, ProgressReport, Report, Summary};
 use crate::runner::definition::Kind;
-use crate::store::{Limits, parallel};
+use crate::store::Limits;
 use crate::workspace::Workspace;
 
 use super::again::{Partial, now_ns};

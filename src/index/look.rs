@@ -12,9 +12,13 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::encode::Record;
 use super::{FOLDER, Kind, MAGIC, Member, NO_CARD, Request, State, Told};
+use crate::parallel;
 
-/// From how many records on a second thread is worth its start.
-const PER_THREAD: usize = 1500;
+/// Below so many records a second thread is not worth its start.
+const FEW: usize = 1500;
+
+/// How many records a thread looks at in one turn.
+const TURN: usize = 500;
 
 /// No more threads than this: looking is the kernel's work, and shares its locks.
 const THREADS: usize = 4;
@@ -108,31 +112,22 @@ impl Index {
         let Some(bases) = self.bases() else {
             return Verdict::Differs;
         };
-        let threads = (self.records / PER_THREAD).clamp(1, THREADS);
-        let threads = match threads {
-            1 => 1,
-            more => more.min(std::thread::available_parallelism().map_or(1, usize::from)),
+        let starts: Vec<usize> = (0..self.records).step_by(TURN).collect();
+        let threads = match self.records < FEW {
+            true => 1,
+            false => parallel::cpus().min(THREADS),
         };
-        if threads == 1 {
-            return self.look(&bases, 0, self.records);
-        }
-        let share = self.records.div_ceil(threads);
-        let verdicts = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads)
-                .map(|thread| {
-                    let bases = &bases;
-                    let start = thread * share;
-                    let end = (start + share).min(self.records);
-                    scope.spawn(move || self.look(bases, start, end))
-                })
-                .collect();
-            let mut verdicts = vec![self.look(&bases, 0, share)];
-            for other in others {
-                verdicts.push(other.join().unwrap_or(Verdict::Differs));
+        let verdicts = parallel::each(&starts, threads, |start| {
+            match self.look(&bases, *start, TURN) {
+                // Nothing else matters then.
+                Verdict::Differs => Err(Verdict::Differs),
+                verdict => Ok(verdict),
             }
-            verdicts
         });
-        verdicts.into_iter().fold(Verdict::Same, Verdict::and)
+        match verdicts {
+            Ok(verdicts) => verdicts.into_iter().fold(Verdict::Same, Verdict::and),
+            Err(verdict) => verdict,
+        }
     }
 
     fn bases(&self) -> Option<Vec<OwnedFd>> {
@@ -147,10 +142,10 @@ impl Index {
         Some(bases)
     }
 
-    fn look(&self, bases: &[OwnedFd], start: usize, end: usize) -> Verdict {
+    fn look(&self, bases: &[OwnedFd], start: usize, count: usize) -> Verdict {
         let mut changed = BTreeSet::new();
         let records = self.part(1).chunks_exact(RECORD);
-        for record in records.skip(start).take(end.saturating_sub(start)) {
+        for record in records.skip(start).take(count) {
             match self.differs(bases, record) {
                 Some(None) => {}
                 Some(Some(card)) if card != NO_CARD => drop(changed.insert(card)),

@@ -9,8 +9,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::error::{During as _, StoreError};
-use super::parallel;
 use crate::fail_point;
+use crate::parallel;
 
 /// The modes of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

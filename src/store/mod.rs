@@ -19,7 +19,6 @@ mod listing;
 mod live;
 mod local;
 mod lockfile;
-pub(crate) mod parallel;
 mod results;
 mod scan;
 mod scratch;

@@ -15,10 +15,10 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
 use super::error::{During as _, StoreError};
-use super::parallel;
 use super::witness::{Seen, Witness};
 use crate::digest::{Digest, Hasher};
 use crate::fail_point;
+use crate::parallel;
 use crate::reapi::{Directory, DirectoryNode, FileNode, SymlinkNode, encode};
 
 /// The time of everything in a tree, in seconds since 1970: 1980-01-02, since

@@ -21,10 +21,11 @@ use super::layout::is_refusal;
 use super::scan::Scan;
 use super::segments::{Key, Kind};
 use super::witness::Witness;
-use super::{Store, copy, hold, lockfile, parallel, scratch};
+use super::{Store, copy, hold, lockfile, scratch};
 use crate::digest::Digest;
 use crate::fail_point;
 use crate::index::State;
+use crate::parallel;
 
 /// How long a tree that was found whole is not looked at again.
 const TRUST: Duration = Duration::from_secs(1);

@@ -12,9 +12,9 @@ use std::path::Path;
 
 use prost::Message;
 
-use super::parallel;
 use super::scan::TREE_TIME;
 use crate::index::State;
+use crate::parallel;
 
 const KIND: u32 = 0o170_000;
 const FOLDER: u32 = 0o040_000;

@@ -1,14 +1,14 @@
 //! A loop over a slice on a few threads, in order of results.
 //!
-//! Hashing, checking and syncing a tree are loops over its files in which each
-//! turn waits for the kernel; nothing else in the store starts a thread.
+//! Reading cards, and hashing, checking and syncing a tree, are loops over files
+//! in which each turn waits for the kernel.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// How many threads pay for work that keeps a CPU busy.
-pub(super) fn cpus() -> usize {
+pub(crate) fn cpus() -> usize {
     thread::available_parallelism()
         .map_or(1, NonZero::get)
         .min(8)
