@@ -15,6 +15,7 @@ use crate::commands::{
 };
 use crate::diagnostic::{Look, Paint, Severity, severity_style};
 use crate::error::{Error, Exit};
+use crate::remote::{CacheGiven, Mode};
 use crate::report::folded::Folded;
 use crate::runner::client::UserEnvironment;
 
@@ -64,6 +65,23 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub store: Option<PathBuf>,
+    /// Share results through the cache at URL (also: MIKADO_CACHE)
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Global options"
+    )]
+    pub cache: Option<String>,
+    /// What to use the cache for: off, read or read-write (also: MIKADO_CACHE_MODE)
+    #[arg(
+        long,
+        global = true,
+        value_name = "MODE",
+        hide_possible_values = true,
+        help_heading = "Global options"
+    )]
+    pub cache_mode: Option<Mode>,
     /// When to use colour: auto, always or never
     #[arg(
         long,
@@ -75,6 +93,16 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub color: When,
+}
+
+impl Global {
+    /// What is said of the shared cache.
+    pub(crate) fn cache_given(&self) -> CacheGiven {
+        CacheGiven {
+            url: self.cache.clone(),
+            mode: self.cache_mode,
+        }
+    }
 }
 
 /// When to use colour.

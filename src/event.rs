@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::action::reason::Reason;
 use crate::card::Stem;
 use crate::digest::Digest;
+use crate::remote::CacheCounts;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -91,6 +92,8 @@ pub enum Event {
         exit: u8,
         /// How long it took.
         took: Duration,
+        /// What was done with the shared cache, if anything was.
+        cache: Option<CacheCounts>,
     },
 }
 

@@ -22,6 +22,7 @@ pub mod plan;
 pub mod process;
 pub mod project;
 pub mod reapi;
+pub mod remote;
 pub mod report;
 pub mod runner;
 pub mod schedule;

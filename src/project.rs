@@ -18,6 +18,7 @@ use crate::card::{Card, Deck, Source, Stem, discover};
 use crate::ci::CiConfig;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
+use crate::remote::CacheConfig;
 use crate::runner::units;
 use crate::runner::value::Value;
 use crate::store::Limits;
@@ -55,6 +56,8 @@ pub struct Config {
     pub with: IndexMap<String, Value>,
     /// The store.
     pub store: StoreConfig,
+    /// The cache that machines share.
+    pub cache: CacheConfig,
     /// How completion is written.
     pub complete: Option<CompleteConfig>,
     /// Whether a run marks cards.

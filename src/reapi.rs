@@ -194,6 +194,20 @@ pub struct ExecutedActionMetadata {
     /// When it ended.
     #[prost(message, optional, tag = "8")]
     pub execution_completed_timestamp: Option<Timestamp>,
+    /// Anything else about it.
+    #[prost(message, repeated, tag = "11")]
+    pub auxiliary_metadata: Vec<Any>,
+}
+
+/// `google.protobuf.Any`: a message with its name.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Any {
+    /// The name, as an address.
+    #[prost(string, tag = "1")]
+    pub type_url: String,
+    /// The message's bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub value: Vec<u8>,
 }
 
 /// `google.protobuf.Timestamp`.

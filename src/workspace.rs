@@ -18,6 +18,7 @@ use crate::index::{Kind, NO_CARD, Watched};
 use crate::plan::PlannedCard;
 use crate::process::{FetchEnvironment, Kernel};
 use crate::project::Project;
+use crate::remote::{Cache, CacheGiven};
 use crate::runner::client::UserEnvironment;
 use crate::runner::git::{GitSources, Reach};
 use crate::runner::host::{HostTool, HostTools};
@@ -40,6 +41,8 @@ const ISOLATION: &str = "MIKADO_ISOLATION";
 pub struct Setting {
     /// `--store`.
     pub store: Option<PathBuf>,
+    /// `--cache` and `--cache-mode`.
+    pub cache: CacheGiven,
     /// `--source NAME=PATH`.
     pub sources: Vec<String>,
     /// `--refresh`: ask again what tags and branches are.
@@ -73,6 +76,10 @@ pub struct Workspace {
     pub commit: Option<String>,
     /// The machine's name.
     pub host_name: String,
+    /// The cache that machines share, if one is used.
+    pub cache: Option<Arc<Cache>>,
+    /// What keeps keys apart from those of other levels of trust; often empty.
+    pub namespace: String,
     kernel: OnceLock<Kernel>,
     hidden: OnceLock<Vec<PathBuf>>,
     isolation: Option<String>,
@@ -155,7 +162,13 @@ impl Workspace {
                 "expected `landlock`, `namespaces` or `none`",
             ));
         }
+        let config = &project.config.cache;
+        let namespace = config.namespace(&user)?;
+        let cache = config.settled(&setting.cache, &project.root, &user)?;
+        let cache = cache.filter(|_| !setting.offline);
         Ok(Workspace {
+            cache: cache.map(|settings| Arc::new(Cache::new(settings))),
+            namespace,
             trace: Trace::open(&local.folder().join("trace")),
             lister: Lister::new(hidden),
             script_lister: Lister::default(),

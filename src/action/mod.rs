@@ -60,6 +60,8 @@ pub struct Description {
     pub fixed_root: bool,
     /// Whether HOME is the user's own.
     pub user_home: bool,
+    /// What keeps keys apart from those of other levels of trust.
+    pub namespace: String,
     /// The inputs.
     pub root: InputRoot,
 }
@@ -117,7 +119,7 @@ impl Action {
             command_digest: Some(command_digest.into()),
             input_root_digest: Some(root_digest.into()),
             do_not_cache: false,
-            salt: SALT.to_vec(),
+            salt: salt(&description.namespace),
             platform: Some(platform),
         };
         let (key, action_bytes) = reapi::encode(&action);
@@ -131,6 +133,30 @@ impl Action {
             blobs,
         })
     }
+}
+
+impl Action {
+    /// The `Command` and the `Action`: what spells out what was executed.
+    pub fn spelled(&self) -> &[(Digest, Vec<u8>)] {
+        // They are put last.
+        &self.blobs[self.blobs.len().saturating_sub(2)..]
+    }
+}
+
+/// What separates keys of one format, and of one level of trust, from others.
+fn salt(namespace: &str) -> Vec<u8> {
+    let mut salt = SALT.to_vec();
+    if !namespace.is_empty() {
+        salt.push(b' ');
+        salt.extend(namespace.as_bytes());
+    }
+    salt
+}
+
+/// Whether keys with this salt are made as they are here, of whatever namespace.
+pub fn is_of_this_format(salt: &[u8]) -> bool {
+    let rest = salt.strip_prefix(SALT);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b" "))
 }
 
 /// What a key says of the machine, in the words of the Remote Execution API's
@@ -222,6 +248,7 @@ mod tests {
             key(|d| d.host_tools = vec![("python".into(), "3.11.7".into())])
         );
         assert_ne!(plain, key(|d| d.fixed_root = true));
+        assert_ne!(plain, key(|d| d.namespace = "main".into()));
         assert_ne!(plain, key(|d| d.tools = vec!["go".into()]));
         assert_eq!(plain, key(|d| d.steps[0].name = Some("a name".into())));
         assert_eq!(

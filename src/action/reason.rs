@@ -101,6 +101,8 @@ pub enum Reason {
     },
     /// The keys of this version of mikado are made otherwise.
     Format,
+    /// Results of another level of trust are kept apart.
+    Namespace,
 }
 
 /// How an input differs.
@@ -162,6 +164,7 @@ impl std::fmt::Display for Reason {
                 Change::Removed => write!(f, "{path} removed"),
                 Change::Changed => write!(f, "{path} changed"),
             },
+            Reason::Namespace => write!(f, "another namespace of the cache"),
             Reason::Format => write!(f, "keys are made otherwise by this version of mikado"),
         }
     }
@@ -218,7 +221,11 @@ pub fn between(
     };
     let mut reasons = Vec::new();
     if old.0.salt != new.0.salt {
-        reasons.push(Reason::Format);
+        let known = |action: &reapi::Action| super::is_of_this_format(&action.salt);
+        reasons.push(match known(&old.0) && known(&new.0) {
+            true => Reason::Namespace,
+            false => Reason::Format,
+        });
     }
     platforms(&old.0, &new.0, &mut reasons);
     variables(&old.1, &new.1, &mut reasons);

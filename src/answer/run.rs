@@ -9,6 +9,7 @@ use super::SCHEMA_VERSION;
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, How, Outcome, WaitKind};
+use crate::remote::CacheCounts;
 
 /// One line: something that happened in a run. The last one is `runFinished`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -97,6 +98,8 @@ pub enum RunEvent {
         exit: u8,
         /// How long it took, in milliseconds.
         took: u64,
+        /// What was done with the shared cache; null where nothing was.
+        cache: Option<CacheCounts>,
     },
 }
 
@@ -226,11 +229,12 @@ fn line(event: &Event) -> (Option<&Stem>, RunEvent) {
                 output: String::from_utf8_lossy(output).into_owned(),
             },
         ),
-        Event::RunFinished { exit, took } => (
+        Event::RunFinished { exit, took, cache } => (
             None,
             RunEvent::RunFinished {
                 exit: *exit,
                 took: took.as_millis() as u64,
+                cache: *cache,
             },
         ),
     }

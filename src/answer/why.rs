@@ -69,6 +69,8 @@ pub struct MadeBy {
     pub took: u64,
     /// Why it stays on this machine; null where it need not.
     pub local: Option<String>,
+    /// The shared cache that it was taken from; null where it was made here.
+    pub cache: Option<String>,
 }
 
 /// Whether a build's last artifact is today's.

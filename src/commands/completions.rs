@@ -223,6 +223,8 @@ fn global(words: impl Iterator<Item = OsString>) -> Global {
         directory: None,
         cards: Vec::new(),
         store: None,
+        cache: None,
+        cache_mode: None,
         color: When::Never,
     };
     let mut words = words.peekable();

@@ -127,6 +127,7 @@ impl Freshness {
                 at: answer::time(result.provenance.started_ms),
                 took: result.provenance.took_ms,
                 local: result.provenance.local,
+                cache: result.provenance.cache,
             }),
         }))
     }

@@ -85,6 +85,9 @@ fn of_place(args: &SelectionArgs, global: &Global) -> Options {
     let mut options: Options = Vec::new();
     options.extend(global.directory.iter().map(|dir| ("-C", path(dir))));
     options.extend(global.cards.iter().map(|dir| ("--cards", path(dir))));
+    options.extend(global.cache.iter().map(|url| ("--cache", url.clone())));
+    let mode = global.cache_mode.and_then(|mode| mode.to_possible_value());
+    options.extend(mode.map(|mode| ("--cache-mode", mode.get_name().to_owned())));
     options.extend(global.store.iter().map(|dir| ("--store", path(dir))));
     options.extend(args.given.sources.iter().map(|s| ("--source", s.clone())));
     let tools = args.given.tools.and_then(|tools| tools.to_possible_value());

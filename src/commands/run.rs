@@ -182,6 +182,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
             .filter(|(name, _)| selection.is_overridden(name))
             .collect(),
         rows: run_ci::rows(&plan, &ran.outcomes, &selection),
+        cache: workspace.cache.as_ref().and_then(|cache| cache.counts()),
         ..Summary::default()
     };
     for (card, outcome) in plan.cards.iter().zip(&ran.outcomes) {

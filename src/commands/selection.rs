@@ -16,6 +16,7 @@ use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::error::Error;
 use crate::plan::{Plan, PlannedCard};
 use crate::project::Project;
+use crate::remote::CacheGiven;
 use crate::runner::client::UserEnvironment;
 use crate::runner::definition::Kind;
 use crate::runner::parameters::{self, Fault};
@@ -90,6 +91,8 @@ pub(crate) struct Selection {
     pub(crate) here: PathBuf,
     /// `--store`.
     pub(crate) store: Option<PathBuf>,
+    /// `--cache` and `--cache-mode`.
+    cache: CacheGiven,
     headings: Headings,
     overridden: BTreeSet<String>,
 }
@@ -111,6 +114,7 @@ impl Selection {
             user: context.user.clone(),
             here: context.here.clone(),
             store: context.global.store.clone(),
+            cache: context.global.cache_given(),
             project,
             deck,
             chain,
@@ -182,6 +186,7 @@ impl Selection {
         };
         let setting = Setting {
             store: self.store.clone(),
+            cache: self.cache.clone(),
             sources: args.given.sources.clone(),
             refresh: args.refresh,
             tools_from_path: from_path,

@@ -106,6 +106,9 @@ fn text(
         .and_then(|found| found.made_by.as_ref())
     {
         writeln!(out, "  its artifact was made {}", made_line(made))?;
+        if let Some(cache) = &made.cache {
+            writeln!(out, "  it was taken from the cache {cache}")?;
+        }
         if let Some(local) = &made.local {
             writeln!(
                 out,

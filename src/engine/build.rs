@@ -10,6 +10,7 @@ use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, How, Outcome};
 use crate::plan::PlannedCard;
+use crate::remote::Need;
 use crate::store::{CardRun, StoredResult};
 
 use super::describe::Describer;
@@ -47,6 +48,10 @@ impl Engine {
         let mut hit = found
             .filter(|found| self.suits(found, &order))
             .map(|found| found.artifact);
+        if hit.is_none() && !forced {
+            let shared = self.shared(&order, Need::Files).await?;
+            hit = shared.map(|shared| shared.artifact);
+        }
         if let Some(artifact) = hit
             && self.always_fails(card, &requires, &artifact).await?
         {
@@ -178,7 +183,15 @@ impl Engine {
                 false => store.recorded(&key),
             });
             let known = known.await??;
-            let digest = match known.filter(|known| self.suits(known, &order)) {
+            let mut known = known.filter(|known| self.suits(known, &order));
+            if known.is_none() {
+                let need = match ready {
+                    true => Need::Files,
+                    false => Need::Names,
+                };
+                known = self.shared(&order, need).await?;
+            }
+            let digest = match known {
                 Some(known) => known.artifact,
                 None => {
                     let workspace = &self.workspace;
@@ -358,7 +371,17 @@ impl Engine {
         for (number, check) in card.work.definition.verify.iter().enumerate() {
             let order = self.check_order(card, requires, artifact, number).await?;
             let key = order.action.key;
-            let known: Option<CheckRecord> = self.workspace.store.check(&key)?;
+            let mut known: Option<CheckRecord> = self.workspace.store.check(&key)?;
+            if known.is_none()
+                && let Some(found) = self.shared_check(&order).await?
+            {
+                let record = CheckRecord {
+                    took_ms: found.took_ms,
+                    output: String::from_utf8_lossy(&found.output).into_owned(),
+                };
+                self.put_check(key, record.clone())?;
+                known = Some(record);
+            }
             let record = match known {
                 Some(record) => {
                     let output = record.output.clone().into_bytes();
@@ -372,12 +395,19 @@ impl Engine {
                         *announced = true;
                     }
                     self.provide_tools(card).await?;
+                    let started_at = jiff::Timestamp::now();
                     let performed = self.perform(&card.stem, &order, true, unmoved()).await?;
                     let record = CheckRecord {
                         took_ms: performed.took.as_millis() as u64,
                         output: String::from_utf8_lossy(&performed.kept_output()).into_owned(),
                     };
                     self.put_check(key, record.clone())?;
+                    self.to_be_shared(&order, || {
+                        let output = record.output.clone().into_bytes();
+                        let provenance =
+                            self.provenance(&card.stem, &order, &performed, started_at);
+                        Engine::made_of(&order, None, output, provenance)
+                    });
                     record
                 }
             };

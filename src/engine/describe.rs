@@ -200,6 +200,7 @@ impl Describer<'_> {
             host_tools: tools.host_versions.clone(),
             path: definition.path.clone(),
             fixed_root: definition.root == Root::Fixed,
+            namespace: self.workspace.namespace.clone(),
             user_home: definition.home == Some(Home::User),
             root,
         };

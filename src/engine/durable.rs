@@ -69,10 +69,12 @@ impl Engine {
     /// Makes every result that was put durable, and frees its lock.
     pub(super) async fn flush(&self) -> Result<(), Obstacle> {
         let locks = self.held.take();
+        let made = self.made.take();
         self.pending_since.set(None);
         let store = Arc::clone(&self.workspace.store);
         blocking(move || store.flush()).await??;
         drop(locks);
+        self.share(made);
         Ok(())
     }
 

@@ -22,6 +22,7 @@ mod output;
 mod perform;
 mod retry;
 pub(crate) mod scene;
+mod shared;
 mod signals;
 mod stage;
 mod step_clock;
@@ -51,6 +52,7 @@ use crate::error::{Error, Exit};
 use crate::event::{Event, Failure, How, Outcome};
 use crate::plan::{Plan, PlannedCard};
 use crate::process::Keeper;
+use crate::remote::Made;
 use crate::runner::definition::Kind;
 use crate::runner::units;
 use crate::schedule::{Ended, Limits, Number, Schedule, Weight};
@@ -133,6 +135,8 @@ pub struct Engine {
     shown: RefCell<Vec<(Stem, String, String)>>,
     /// Locks of actions that are not durable yet.
     held: RefCell<Vec<ActionLock>>,
+    /// What was executed and is to be uploaded once it is durable.
+    made: RefCell<Vec<Made>>,
     /// Cards that are done and not durable yet.
     pending: RefCell<Vec<(Arc<PlannedCard>, Finished)>>,
     pending_since: Cell<Option<Instant>>,
@@ -225,6 +229,7 @@ impl Engine {
             provided: RefCell::default(),
             shown: RefCell::default(),
             held: RefCell::default(),
+            made: RefCell::default(),
             pending: RefCell::default(),
             pending_since: Cell::new(None),
             names: Cell::new(0),
@@ -315,6 +320,10 @@ impl Engine {
                 }
                 () = tokio::time::sleep(age), if pending > 0 && !settles => {}
             }
+        }
+        let goes_on = broken.is_none() && interrupted.is_none();
+        if let Some(exit) = self.uploaded(&mut signals, goes_on).await {
+            interrupted.get_or_insert(exit);
         }
         let outcomes = self.told(&cards, outcomes);
         for (card, check, output) in self.shown.take() {

@@ -107,6 +107,26 @@ impl Engine {
         };
         let provenance = Provenance {
             log,
+            ..self.provenance(card, order, performed, started_at)
+        };
+        let result = result(&performed.artifact, started_at);
+        store.record(&order.action.key, &result, &provenance)?;
+        self.to_be_shared(order, || {
+            Engine::made_of(order, Some(performed.artifact), output, provenance)
+        });
+        self.touch();
+        Ok(())
+    }
+
+    /// Where the result of `order` comes from.
+    pub(super) fn provenance(
+        &self,
+        card: &Stem,
+        order: &Order,
+        performed: &Performed,
+        started_at: jiff::Timestamp,
+    ) -> Provenance {
+        Provenance {
             card: card.to_string(),
             started_ms: started_at.as_millisecond().try_into().unwrap_or(0),
             took_ms: performed.took.as_millis() as u64,
@@ -114,11 +134,7 @@ impl Engine {
             host: self.workspace.host_name.clone(),
             local: self.stays_local(order),
             ..Provenance::default()
-        };
-        let result = result(&performed.artifact, started_at);
-        store.record(&order.action.key, &result, &provenance)?;
-        self.touch();
-        Ok(())
+        }
     }
 
     /// Why the result of `order` must not be shared, if it must not.
@@ -484,6 +500,7 @@ fn result(artifact: &Digest, started: jiff::Timestamp) -> ActionResult {
             worker: "mikado".into(),
             execution_start_timestamp: Some(stamp(started)),
             execution_completed_timestamp: Some(stamp(jiff::Timestamp::now())),
+            ..ExecutedActionMetadata::default()
         }),
         ..ActionResult::of(*artifact)
     }

@@ -36,6 +36,7 @@ impl Report for JsonReport {
         self.event(&Event::RunFinished {
             exit: summary.exit,
             took: summary.took,
+            cache: summary.cache,
         })
     }
 }

@@ -3,13 +3,15 @@
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
 use crate::card::Stem;
 use crate::diagnostic::Paint;
 use crate::event::{Event, Failure, How, Outcome, Wait, WaitKind};
-use crate::runner::units::show_duration;
+use crate::remote::CacheCounts;
+use crate::runner::units::{show_duration, show_size};
 use crate::words::{count, list};
 
 use super::{Blocked, Report, Summary, without_controls, write_block};
@@ -281,10 +283,39 @@ impl Report for PlainReport {
             parts.join(", "),
             show_duration(summary.took)
         )?;
+        if let Some(cache) = &summary.cache {
+            writeln!(self.out, "{}", cache_line(cache))?;
+        }
         for (card, check, output) in &summary.shown {
             writeln!(self.out, "\n{card}: {check}")?;
             write_block(&mut self.out, output)?;
         }
         self.out.flush()
     }
+}
+
+/// What was done with the shared cache.
+fn cache_line(cache: &CacheCounts) -> String {
+    let mut parts = vec![format!(
+        "{} of {} found",
+        cache.found,
+        count(cache.asked as usize, "action")
+    )];
+    let mut part = |number: u64, words: String| {
+        if number > 0 {
+            parts.push(format!("{number} {words}"));
+        }
+    };
+    part(
+        cache.fetched,
+        format!("fetched ({})", show_size(cache.bytes_down)),
+    );
+    part(
+        cache.uploaded,
+        format!("uploaded ({})", show_size(cache.bytes_up)),
+    );
+    part(cache.skipped, "not uploaded".into());
+    part(cache.failed, "failed".into());
+    let waited = show_duration(Duration::from_millis(cache.busy));
+    format!("cache: {}, {waited} of waiting", parts.join(", "))
 }

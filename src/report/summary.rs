@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::card::Stem;
 use crate::event::{Failure, How, Outcome, Wait};
+use crate::remote::CacheCounts;
 
 /// How a run ended.
 #[derive(Debug, Default)]
@@ -45,6 +46,8 @@ pub struct Summary {
     pub rows: Vec<Row>,
     /// Open hand cards that are no part of this run: the stem, the title.
     pub by_hand: Vec<(Stem, String)>,
+    /// What was done with the shared cache, if anything was.
+    pub cache: Option<CacheCounts>,
     /// The folder of the logs' paths, for short ones.
     pub root: PathBuf,
 }

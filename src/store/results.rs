@@ -42,6 +42,9 @@ pub struct Provenance {
     /// the action. A cache that others share must not take such a result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local: Option<String>,
+    /// The address of the shared cache that it was taken from, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
 }
 
 /// A result that is still good.

@@ -1,0 +1,113 @@
+//! One client for every server: what is asked of it, whatever it speaks.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+
+use super::address::{Address, Protocol};
+use super::credentials::Credentials;
+use super::fault::Fault;
+use super::grpc::Grpc;
+use super::limits::Limits;
+use super::origin::Origin;
+use super::tally::Tally;
+use crate::digest::Digest;
+use crate::reapi::ActionResult;
+
+/// A server, as its client sees it. Clones share the connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    speaks: Speaks,
+    limits: Arc<OnceCell<Limits>>,
+}
+
+#[derive(Clone, Debug)]
+enum Speaks {
+    Grpc(Grpc),
+}
+
+impl Client {
+    /// A client that connects with its first call.
+    ///
+    /// # Errors
+    ///
+    /// Where certificates or headers can't be used.
+    pub fn new(
+        address: &Address,
+        credentials: Credentials,
+        stall: Duration,
+        tally: Arc<Tally>,
+    ) -> Result<Client, Fault> {
+        let credentials = Arc::new(credentials);
+        let speaks = match address.protocol {
+            Protocol::Grpc => Speaks::Grpc(Grpc::new(address, credentials, stall, tally)?),
+            Protocol::Http => return Err(Fault::Settings("HTTP is not spoken yet".into())),
+        };
+        Ok(Client {
+            speaks,
+            limits: Arc::default(),
+        })
+    }
+
+    /// What the server can do: asked once.
+    pub async fn limits(&self) -> Result<Limits, Fault> {
+        let asked = self.limits.get_or_try_init(async || match &self.speaks {
+            Speaks::Grpc(grpc) => grpc.limits().await,
+        });
+        asked.await.copied()
+    }
+
+    /// The result of an action; `None` where the server has none.
+    pub async fn result(&self, action: &Digest) -> Result<Option<ActionResult>, Fault> {
+        match &self.speaks {
+            Speaks::Grpc(grpc) => grpc.result(action).await,
+        }
+    }
+
+    /// Says what an action left. All its blobs must have been uploaded.
+    pub async fn put_result(&self, action: &Digest, result: &ActionResult) -> Result<(), Fault> {
+        match &self.speaks {
+            Speaks::Grpc(grpc) => grpc.put_result(action, result).await,
+        }
+    }
+
+    /// Those of these blobs that the server lacks.
+    pub async fn missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, Fault> {
+        match &self.speaks {
+            Speaks::Grpc(grpc) => grpc.missing(digests).await,
+        }
+    }
+
+    /// Reads blobs that are small together; those that the server does not give
+    /// are left out.
+    pub async fn read_batch(&self, digests: &[Digest]) -> Result<Vec<(Digest, Vec<u8>)>, Fault> {
+        match &self.speaks {
+            Speaks::Grpc(grpc) => grpc.read_batch(digests).await,
+        }
+    }
+
+    /// Writes blobs that are small together.
+    pub async fn write_batch(&self, blobs: &[(Digest, Vec<u8>)]) -> Result<(), Fault> {
+        match &self.speaks {
+            Speaks::Grpc(grpc) => grpc.write_batch(blobs).await,
+        }
+    }
+
+    /// Reads a blob of any size into a new file.
+    pub async fn read_to(&self, digest: &Digest, path: &Path) -> Result<(), Fault> {
+        let zstd = self.limits().await?.zstd;
+        match &self.speaks {
+            Speaks::Grpc(grpc) => grpc.read_stream(digest, path, zstd).await,
+        }
+    }
+
+    /// Writes a blob of any size from where it is.
+    pub async fn write_from(&self, digest: &Digest, origin: &Origin) -> Result<(), Fault> {
+        let zstd = self.limits().await?.zstd;
+        match &self.speaks {
+            Speaks::Grpc(grpc) => grpc.write_stream(digest, origin, zstd).await,
+        }
+    }
+}
