@@ -156,6 +156,11 @@ fn pack(store: &Store, made: Made) -> Result<Packed, Fault> {
             children: Vec::new(),
         },
     };
+    // The folders as blobs of their own, too: buildbox-casd asks for those of a
+    // result, and an action that uses this artifact names them.
+    for folder in tree.root.iter().chain(&tree.children) {
+        add(encoded(folder).1);
+    }
     let tree = add(encoded(&tree).1);
     if let Some(artifact) = &made.artifact {
         files(store, artifact, &store.path_of_tree(artifact), &mut blobs)?;
