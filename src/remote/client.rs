@@ -10,9 +10,11 @@ use super::address::{Address, Protocol};
 use super::credentials::Credentials;
 use super::fault::Fault;
 use super::grpc::Grpc;
+use super::http_cache::HttpCache;
 use super::limits::Limits;
 use super::origin::Origin;
 use super::tally::Tally;
+use super::web::Web;
 use crate::digest::Digest;
 use crate::reapi::ActionResult;
 
@@ -26,6 +28,7 @@ pub struct Client {
 #[derive(Clone, Debug)]
 enum Speaks {
     Grpc(Grpc),
+    Http(Box<HttpCache>),
 }
 
 impl Client {
@@ -43,7 +46,10 @@ impl Client {
         let credentials = Arc::new(credentials);
         let speaks = match address.protocol {
             Protocol::Grpc => Speaks::Grpc(Grpc::new(address, credentials, stall, tally)?),
-            Protocol::Http => return Err(Fault::Settings("HTTP is not spoken yet".into())),
+            Protocol::Http => {
+                let web = Web::new(address, credentials, stall, tally)?;
+                Speaks::Http(Box::new(HttpCache(web)))
+            }
         };
         Ok(Client {
             speaks,
@@ -55,6 +61,7 @@ impl Client {
     pub async fn limits(&self) -> Result<Limits, Fault> {
         let asked = self.limits.get_or_try_init(async || match &self.speaks {
             Speaks::Grpc(grpc) => grpc.limits().await,
+            Speaks::Http(_) => Ok(Limits::of_http()),
         });
         asked.await.copied()
     }
@@ -63,6 +70,7 @@ impl Client {
     pub async fn result(&self, action: &Digest) -> Result<Option<ActionResult>, Fault> {
         match &self.speaks {
             Speaks::Grpc(grpc) => grpc.result(action).await,
+            Speaks::Http(http) => http.result(action).await,
         }
     }
 
@@ -70,6 +78,7 @@ impl Client {
     pub async fn put_result(&self, action: &Digest, result: &ActionResult) -> Result<(), Fault> {
         match &self.speaks {
             Speaks::Grpc(grpc) => grpc.put_result(action, result).await,
+            Speaks::Http(http) => http.put_result(action, result).await,
         }
     }
 
@@ -77,6 +86,7 @@ impl Client {
     pub async fn missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, Fault> {
         match &self.speaks {
             Speaks::Grpc(grpc) => grpc.missing(digests).await,
+            Speaks::Http(http) => http.missing(digests).await,
         }
     }
 
@@ -85,6 +95,7 @@ impl Client {
     pub async fn read_batch(&self, digests: &[Digest]) -> Result<Vec<(Digest, Vec<u8>)>, Fault> {
         match &self.speaks {
             Speaks::Grpc(grpc) => grpc.read_batch(digests).await,
+            Speaks::Http(http) => http.read_batch(digests).await,
         }
     }
 
@@ -92,6 +103,7 @@ impl Client {
     pub async fn write_batch(&self, blobs: &[(Digest, Vec<u8>)]) -> Result<(), Fault> {
         match &self.speaks {
             Speaks::Grpc(grpc) => grpc.write_batch(blobs).await,
+            Speaks::Http(http) => http.write_batch(blobs).await,
         }
     }
 
@@ -100,6 +112,7 @@ impl Client {
         let zstd = self.limits().await?.zstd;
         match &self.speaks {
             Speaks::Grpc(grpc) => grpc.read_stream(digest, path, zstd).await,
+            Speaks::Http(http) => http.read_to(digest, path).await,
         }
     }
 
@@ -108,6 +121,7 @@ impl Client {
         let zstd = self.limits().await?.zstd;
         match &self.speaks {
             Speaks::Grpc(grpc) => grpc.write_stream(digest, origin, zstd).await,
+            Speaks::Http(http) => http.write_from(digest, origin).await,
         }
     }
 }

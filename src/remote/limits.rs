@@ -30,6 +30,15 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Those of a server that has no batches: what is small is held in memory.
+    pub(super) fn of_http() -> Limits {
+        Limits {
+            batch: RECEIVED - SLACK,
+            zstd: false,
+            executes: false,
+        }
+    }
+
     /// What `capabilities` say.
     ///
     /// # Errors

@@ -15,7 +15,9 @@ mod client;
 mod credentials;
 mod fault;
 mod grpc;
+mod http_cache;
 mod limits;
+mod moved;
 mod origin;
 mod record;
 mod settings;
@@ -25,6 +27,7 @@ mod tally;
 mod transfer;
 mod tree;
 mod upload;
+mod web;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;

@@ -7,9 +7,8 @@
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bazel_remote_apis::google::bytestream as api;
 use tokio::sync::mpsc;
@@ -19,6 +18,7 @@ use tonic::{Code, Status};
 
 use super::fault::Fault;
 use super::grpc::{Grpc, RECEIVED};
+use super::moved::Moved;
 use super::origin::{Origin, Part};
 use super::sink::Sink;
 use super::tally::add;
@@ -210,39 +210,6 @@ impl Grpc {
                 "that it has {committed} bytes of {}",
                 digest.size
             ))),
-        }
-    }
-}
-
-/// When something moved last, in milliseconds since this was made.
-#[derive(Debug)]
-struct Moved {
-    began: Instant,
-    last: AtomicU64,
-}
-
-impl Moved {
-    fn new() -> Arc<Moved> {
-        Arc::new(Moved {
-            began: Instant::now(),
-            last: AtomicU64::new(0),
-        })
-    }
-
-    fn now(&self) {
-        let now = self.began.elapsed().as_millis() as u64;
-        self.last.store(now, Ordering::Relaxed);
-    }
-
-    /// Ends once nothing has moved for this long.
-    async fn stops_for(&self, stall: Duration) {
-        loop {
-            let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
-            let due = (last + stall).saturating_sub(self.began.elapsed());
-            if due.is_zero() {
-                return;
-            }
-            tokio::time::sleep(due).await;
         }
     }
 }

@@ -28,6 +28,7 @@ mod parameters;
 mod plan;
 mod process;
 mod readme;
+mod remote;
 mod runner_scripts;
 mod schema;
 mod seeds;

@@ -7,7 +7,7 @@ mod handover;
 mod hard;
 mod here;
 mod reports;
-mod tools;
+pub mod tools;
 
 use serde_yaml::Value;
 

