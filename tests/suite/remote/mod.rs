@@ -1,7 +1,11 @@
 //! The cache that machines share, against real servers on the loopback interface.
 
 mod far;
+mod faults;
 mod hidden;
+mod liar;
+mod line;
+mod rude;
 pub mod servers;
 mod shared;
 

@@ -180,7 +180,11 @@ fn bazel_remote_program() -> PathBuf {
 
 /// bazel-remote: one store, over gRPC and over HTTP.
 pub fn bazel_remote(options: &[&str]) -> Server {
-    let (folder, grpc, http) = (scratch(), free(), free());
+    bazel_remote_in(scratch(), options)
+}
+
+fn bazel_remote_in(folder: tempfile::TempDir, options: &[&str]) -> Server {
+    let (grpc, http) = (free(), free());
     let mut command = Command::new(bazel_remote_program());
     command.arg("--dir").arg(folder.path().join("store"));
     command.args(["--max_size", "4"]).args(options);
@@ -192,15 +196,12 @@ pub fn bazel_remote(options: &[&str]) -> Server {
 /// bazel-remote that everyone may read and `ci` may write, with the password
 /// `s3cret-of-ci`.
 pub fn guarded_bazel_remote() -> Server {
-    let list = tempfile::NamedTempFile::new().expect("a file");
-    // {SHA}, as htpasswd writes it: the base64 of the SHA-1.
-    fs::write(list.path(), HTPASSWD).expect("a list of users");
-    let path = list.path().display().to_string();
-    let options = ["--htpasswd_file", &path, "--allow_unauthenticated_reads"];
-    let server = bazel_remote(&options);
-    // It has read the list.
-    drop(list);
-    server
+    let folder = scratch();
+    let list = folder.path().join("users");
+    fs::write(&list, HTPASSWD).expect("a list of users");
+    let list = list.display().to_string();
+    let options = ["--htpasswd_file", &list, "--allow_unauthenticated_reads"];
+    bazel_remote_in(folder, &options)
 }
 
 /// `htpasswd -nbs ci s3cret-of-ci`.
