@@ -6,6 +6,7 @@
 //! start before; if the flush fails, neither they nor it are recorded. It
 //! prints nothing and decides nothing about cards: the plan says what to do.
 
+mod ahead;
 pub(crate) mod audit;
 mod beside;
 mod build;
@@ -59,6 +60,7 @@ use crate::schedule::{Ended, Limits, Number, Schedule, Weight};
 use crate::store::{ActionLock, CardRun, StoreError};
 use crate::workspace::Workspace;
 
+use ahead::Ahead;
 use durable::GROUP;
 use fault::Obstacle;
 use signals::Signals;
@@ -137,6 +139,8 @@ pub struct Engine {
     held: RefCell<Vec<ActionLock>>,
     /// What was executed and is to be uploaded once it is durable.
     made: RefCell<Vec<Made>>,
+    /// Whether the shared cache was asked for something.
+    lacked: Cell<bool>,
     /// Cards that are done and not durable yet.
     pending: RefCell<Vec<(Arc<PlannedCard>, Finished)>>,
     pending_since: Cell<Option<Instant>>,
@@ -230,6 +234,7 @@ impl Engine {
             shown: RefCell::default(),
             held: RefCell::default(),
             made: RefCell::default(),
+            lacked: Cell::new(false),
             pending: RefCell::default(),
             pending_since: Cell::new(None),
             names: Cell::new(0),
@@ -256,6 +261,7 @@ impl Engine {
         let mut broken: Option<Error> = None;
         // One group at a time becomes durable, while others are executed.
         let mut settling: Option<Settling<'_>> = None;
+        let mut ahead = Ahead::new();
         let mut running: BTreeSet<Number> = BTreeSet::new();
         self.emit(Event::RunStarted {
             cards: cards.len(),
@@ -268,6 +274,7 @@ impl Engine {
                 running.insert(number);
                 tasks.spawn_local(async move { (number, engine.card(&card).await) });
             }
+            ahead.go_on(&self, &cards, &schedule);
             while let Ok(event) = received.try_recv() {
                 listener(&event);
             }
@@ -298,6 +305,7 @@ impl Engine {
                     // Those that lack it are told of at the end.
                     schedule.finish(number, ended);
                 }
+                Some(_) = ahead.tasks.join_next() => {}
                 Some(event) = received.recv() => listener(&event),
                 exit = signals.next() => {
                     schedule.stop();
@@ -321,6 +329,7 @@ impl Engine {
                 () = tokio::time::sleep(age), if pending > 0 && !settles => {}
             }
         }
+        drop(ahead);
         let goes_on = broken.is_none() && interrupted.is_none();
         if let Some(exit) = self.uploaded(&mut signals, goes_on).await {
             interrupted.get_or_insert(exit);

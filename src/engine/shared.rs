@@ -7,15 +7,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::digest::Digest;
 use crate::error::Exit;
 use crate::event::Event;
 use crate::remote::{Cache, FoundCheck, Made, Need, Wanted};
 use crate::store::{Provenance, StoredResult};
 
-use super::Engine;
 use super::fault::Obstacle;
 use super::order::Order;
 use super::signals::Signals;
+use super::{CheckRecord, Engine};
 
 /// After this long it is said what a run waits for at its end.
 const SILENT: Duration = Duration::from_secs(2);
@@ -37,6 +38,7 @@ impl Engine {
         let Some(cache) = self.cache_for(order) else {
             return Ok(None);
         };
+        self.lacked.set(true);
         let wanted = Wanted {
             key: order.action.key,
             messages: order.action.blobs.clone(),
@@ -59,6 +61,12 @@ impl Engine {
         let found = found.await?;
         self.tell_of_cache();
         Ok(found)
+    }
+
+    /// Whether it is recorded here that a check passed.
+    pub(super) fn knows_check(&self, key: &Digest) -> bool {
+        let known = self.workspace.store.check::<CheckRecord>(key);
+        known.is_ok_and(|known| known.is_some())
     }
 
     async fn unless_cancelled<T>(&self, asked: impl Future<Output = T>) -> Result<T, Obstacle> {
@@ -87,7 +95,7 @@ impl Engine {
     /// What `order` left, for others; without an artifact where it is a check.
     pub(super) fn made_of(
         order: &Order,
-        artifact: Option<crate::digest::Digest>,
+        artifact: Option<Digest>,
         output: Vec<u8>,
         provenance: Provenance,
     ) -> Made {

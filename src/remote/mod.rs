@@ -14,6 +14,7 @@ mod cache;
 mod client;
 mod credentials;
 mod fault;
+mod gather;
 mod grpc;
 mod http_cache;
 mod limits;
