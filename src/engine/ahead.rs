@@ -79,7 +79,12 @@ impl Engine {
         let is_usual = card.work.kind == Kind::Build
             && definition.fetch.is_empty()
             && definition.platform.is_empty();
-        if is_forced || !is_usual || self.options.verify || self.is_repeated(card) {
+        if is_forced
+            || !is_usual
+            || self.options.verify
+            || self.options.compare
+            || self.is_repeated(card)
+        {
             return None;
         }
         let requires = self.guessed_artifacts(card)?;

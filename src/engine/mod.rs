@@ -10,6 +10,7 @@ mod ahead;
 pub(crate) mod audit;
 mod beside;
 mod build;
+mod compare;
 pub(crate) mod confine;
 mod denial;
 pub(crate) mod describe;
@@ -60,6 +61,8 @@ use crate::schedule::{Ended, Limits, Number, Schedule, Weight};
 use crate::store::{ActionLock, CardRun, StoreError};
 use crate::workspace::Workspace;
 
+pub use compare::Compared;
+
 use ahead::Ahead;
 use durable::GROUP;
 use fault::Obstacle;
@@ -91,6 +94,8 @@ pub struct Options {
     pub given: BTreeMap<Stem, Digest>,
     /// Execute the builds asked for twice and compare what comes out.
     pub twice: bool,
+    /// Compare the builds asked for with what the shared cache has of them.
+    pub compare: bool,
     /// Tell what was printed when a result that is found was made.
     pub replay: bool,
 }
@@ -141,6 +146,8 @@ pub struct Engine {
     made: RefCell<Vec<Made>>,
     /// Whether the shared cache was asked for something.
     lacked: Cell<bool>,
+    /// What was compared with the shared cache.
+    comparisons: RefCell<Vec<Compared>>,
     /// Cards that are done and not durable yet.
     pending: RefCell<Vec<(Arc<PlannedCard>, Finished)>>,
     pending_since: Cell<Option<Instant>>,
@@ -180,6 +187,8 @@ pub struct Report {
     pub exit: Exit,
     /// How each card of the plan ended, by its number.
     pub outcomes: Vec<Outcome>,
+    /// What was compared with the shared cache.
+    pub compared: Vec<Compared>,
 }
 
 impl Engine {
@@ -235,6 +244,7 @@ impl Engine {
             held: RefCell::default(),
             made: RefCell::default(),
             lacked: Cell::new(false),
+            comparisons: RefCell::default(),
             pending: RefCell::default(),
             pending_since: Cell::new(None),
             names: Cell::new(0),
@@ -350,7 +360,13 @@ impl Engine {
             return Err(error);
         }
         let exit = interrupted.unwrap_or_else(|| exit_of(&outcomes));
-        Ok(Report { exit, outcomes })
+        let mut compared = self.comparisons.take();
+        compared.sort_by(|a, b| a.card.cmp(&b.card));
+        Ok(Report {
+            exit,
+            outcomes,
+            compared,
+        })
     }
 
     fn schedule(&self, plan: &Plan) -> Schedule {
@@ -416,6 +432,9 @@ impl Engine {
         }
         if self.is_repeated(card) {
             return self.twice(card).await;
+        }
+        if self.options.compare && card.asked {
+            return self.compared(card).await;
         }
         match card.work.kind {
             Kind::Page => Ok(Finished::passed(How::PassedOver, card)),

@@ -52,6 +52,21 @@ impl Engine {
         Ok(found)
     }
 
+    /// The artifact that the shared cache has of `order`, by name alone, and who
+    /// made it.
+    pub(super) async fn shared_name(
+        &self,
+        order: &Order,
+    ) -> Result<Option<(Digest, Provenance)>, Obstacle> {
+        let Some(cache) = self.cache_for(order) else {
+            return Ok(None);
+        };
+        let found = self.unless_cancelled(cache.find_name(order.action.key));
+        let found = found.await?;
+        self.tell_of_cache();
+        Ok(found)
+    }
+
     /// That the check of `order` passed elsewhere.
     pub(super) async fn shared_check(&self, order: &Order) -> Result<Option<FoundCheck>, Obstacle> {
         let Some(cache) = self.cache_for(order) else {

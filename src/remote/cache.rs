@@ -279,6 +279,22 @@ impl Cache {
         Ok(recorded.await??)
     }
 
+    /// The artifact that an action's result names, and who made it; nothing is taken.
+    pub async fn find_name(self: &Arc<Self>, key: Digest) -> Option<(Digest, Provenance)> {
+        self.ask(|cache, client| async move {
+            let Some(shared) = look_up(&client, &key).await? else {
+                return Ok(None);
+            };
+            add(&cache.tally.found, 1);
+            let artifact = match shared.artifact {
+                Some(artifact) => artifact,
+                None => listed(&client, &shared).await?.root,
+            };
+            Ok(Some((artifact, shared.provenance)))
+        })
+        .await
+    }
+
     /// Looks a check up.
     pub async fn find_check(self: &Arc<Self>, key: Digest) -> Option<FoundCheck> {
         let answer = Arc::clone(hold(&self.checks).entry(key).or_default());
@@ -314,6 +330,13 @@ async fn printed(client: &Client, shared: &SharedResult) -> Vec<u8> {
     bytes.unwrap_or_default()
 }
 
+/// What is in an artifact.
+async fn listed(client: &Client, shared: &SharedResult) -> Result<Listing, Fault> {
+    let message = transfer::read_small(client, &BTreeSet::from([shared.tree])).await?;
+    let message = message.get(&shared.tree).ok_or(Fault::Gone(shared.tree))?;
+    Listing::read(message)
+}
+
 /// Brings an artifact into the store, or the names in it; returns its digest.
 async fn take(
     client: &Client,
@@ -321,9 +344,7 @@ async fn take(
     shared: &SharedResult,
     need: Need,
 ) -> Result<Digest, Fault> {
-    let message = transfer::read_small(client, &BTreeSet::from([shared.tree])).await?;
-    let message = message.get(&shared.tree).ok_or(Fault::Gone(shared.tree))?;
-    let listing = Arc::new(Listing::read(message)?);
+    let listing = Arc::new(listed(client, shared).await?);
     if shared.artifact.is_some_and(|said| said != listing.root) {
         return Err(Fault::Malformed(
             "its tree is another one than it says".into(),

@@ -39,7 +39,7 @@ pub use client::Client;
 pub use credentials::{Credentials, Secret, SecretFrom};
 pub use fault::Fault;
 pub use limits::Limits;
-pub use settings::{CacheConfig, CacheGiven, CacheSettings, Mode};
+pub use settings::{CacheConfig, CacheGiven, CacheSettings, Mode, NAMESPACE};
 pub use tally::{CacheCounts, Tally};
 pub use upload::Made;
 

@@ -76,6 +76,24 @@ fn who_may_write_poisons_its_own_level_of_trust_alone() {
     // With the same store and the same server.
     let main = of("good", "main");
     assert_eq!((executed(&run(&main)), app(&main)), (1, "good".into()));
+    // What is wrong is found by executing it again.
+    let verify = "cache verify --sample 5 --format json";
+    let same = main.mikado(verify).exits(0).json();
+    assert_eq!(same["compared"][0]["verdict"], "same", "{same}");
+    let victim = of("good", "pull-requests");
+    let different = victim.mikado(verify).exits(1).json();
+    assert_eq!(
+        different["compared"][0]["verdict"], "different",
+        "{different}"
+    );
+    drop(
+        victim
+            .mikado("cache verify app")
+            .exits(1)
+            .says("1 different"),
+    );
+    let fresh = of("good", "nobody-yet").mikado("cache verify").exits(0);
+    drop(fresh.says("1 not there"));
     // This is what it looks like without: whoever writes first, writes for all.
     let one = of("evil", "");
     let other = of("good", "");
