@@ -195,6 +195,9 @@ impl Engine {
             // disk a run that finds everything needs no such folder.
             drop(engine.workspace.store.scratch_folder());
         }
+        // A process has to try, while the first card is looked up.
+        let asked = Arc::clone(&engine.workspace);
+        drop(runtime.spawn_blocking(move || asked.kernel()));
         let local = tokio::task::LocalSet::new();
         let ran = local.block_on(
             &runtime,
