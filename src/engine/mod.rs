@@ -205,6 +205,7 @@ impl Engine {
         );
         let new = engine.workspace.local.new_folder();
         engine.workspace.trace.save(&new);
+        engine.workspace.store.keep_tables();
         // Nothing blocking is worth waiting for once the run is over.
         runtime.shutdown_background();
         ran

@@ -87,6 +87,8 @@ const POINTS: &[(&str, Scene)] = &[
     ("store.file.write", Scene::Run),
     ("store.folder", Scene::Run),
     ("store.lock", Scene::Run),
+    ("table.name", Scene::Run),
+    ("table.write", Scene::Run),
     ("tools.replace", Scene::Sources),
     ("tools.write", Scene::Sources),
     ("trace.append", Scene::Touched),
