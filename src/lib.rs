@@ -25,6 +25,7 @@ pub mod reapi;
 pub mod report;
 pub mod runner;
 pub mod schedule;
+pub mod simulation;
 pub mod standing;
 pub mod store;
 pub mod trace;

@@ -42,6 +42,7 @@ pub mod store;
 pub mod verify;
 pub(crate) mod view;
 pub mod why;
+pub(crate) mod workers;
 
 /// Prints one line, and is done.
 fn say(line: &str) -> Result<crate::error::Exit, crate::error::Error> {
