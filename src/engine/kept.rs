@@ -1,9 +1,9 @@
 //! What of an action's root is used again by the next one.
 //!
 //! Making and deleting the folders that every root has would cost a short card
-//! more than most else. So when an action is over, all that was laid for it alone is
-//! deleted, and the folders stay, with mikado's own files, as far as they are
-//! untouched: each still has the inode and the change time that it had before
+//! more than most else, and ext4 finds a new inode slowly where many were just deleted.
+//! So when an action is over, its folders stay, with mikado's own files and small copies to
+//! be written anew, as far as they are untouched: each still has the inode and the change time that it had before
 //! the steps began. The kernel changes that time with every entry, mode, owner
 //! and attribute, and no program can set it back. Where the file system's
 //! times are too coarse to tell two changes apart, nothing is used again.
@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, StatxFlags, mkdir, rmdir, statx, unlinkat};
+use rustix::fs::{AtFlags, CWD, StatxFlags, mkdir, renameat, rmdir, statx, unlinkat};
 use rustix::io::Errno;
 
 use crate::digest::Digest;
@@ -27,6 +27,8 @@ pub(crate) struct Kept {
     pub(super) folders: BTreeSet<String>,
     /// Files, with what is in them.
     pub(super) files: BTreeMap<String, Contents>,
+    /// Files to be written anew under any name, and whether they may be executed.
+    spares: BTreeMap<String, bool>,
 }
 
 /// What is in a file, and whether it may be executed.
@@ -55,6 +57,8 @@ pub(crate) struct Laid {
     root: Mark,
     folders: BTreeMap<String, Mark>,
     files: BTreeMap<String, (Mark, Contents)>,
+    /// Small copies, and whether they may be executed.
+    copies: Vec<(String, Mark, bool)>,
     /// Paths of everything else.
     others: Vec<String>,
 }
@@ -71,6 +75,7 @@ impl Kept {
         base: &OwnedFd,
         folders: &BTreeSet<&str>,
         files: &BTreeMap<&str, KeptFile<'_>>,
+        is_free: impl Fn(&str) -> bool,
     ) -> io::Result<()> {
         let mut failed = Ok(());
         let mut delete = |path: &str, flags| {
@@ -82,6 +87,11 @@ impl Kept {
         self.files.retain(|path, contents| {
             let wanted = files.get(path.as_str());
             wanted.is_some_and(|file| (file.digest, file.executable) == *contents)
+                || delete(path, AtFlags::empty())
+        });
+        self.spares.retain(|path, _| {
+            let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+            (folders.contains(parent) && !folders.contains(path.as_str()) && is_free(path))
                 || delete(path, AtFlags::empty())
         });
         // What is in a folder comes after it, and goes before it.
@@ -96,6 +106,36 @@ impl Kept {
         }
         failed
     }
+
+    /// Gives a file that may be written anew the name `path`, in the place of
+    /// another such file; false where there is none, and then nothing is there.
+    pub(super) fn rename_spare(&mut self, base: &OwnedFd, path: &str, executable: bool) -> bool {
+        let there = self.spares.remove(path);
+        if there == Some(executable) {
+            return true;
+        }
+        let suits = self.spares.iter().find(|(_, is)| **is == executable);
+        let Some(from) = suits.map(|(from, _)| from.clone()) else {
+            if there.is_some() {
+                let _ = unlinkat(base, path, AtFlags::empty());
+            }
+            return false;
+        };
+        self.spares.remove(&from);
+        let renamed = renameat(base, &from, base, path).is_ok();
+        if !renamed {
+            let _ = unlinkat(base, &from, AtFlags::empty());
+        }
+        renamed
+    }
+
+    /// Deletes the files that nothing was written to.
+    pub(super) fn drop_spares(self, base: &OwnedFd) -> io::Result<()> {
+        for path in self.spares.into_keys() {
+            unlinkat(base, path, AtFlags::empty())?;
+        }
+        Ok(())
+    }
 }
 
 impl Laid {
@@ -104,8 +144,13 @@ impl Laid {
         base: &OwnedFd,
         folders: &BTreeSet<&str>,
         files: &BTreeMap<&str, KeptFile<'_>>,
+        copies: Vec<(String, bool)>,
         others: Vec<String>,
     ) -> io::Result<Laid> {
+        let copies = copies.into_iter().map(|(path, executable)| {
+            let mark = mark(base, &path)?;
+            Ok((path, mark, executable))
+        });
         let folders = folders.iter().map(|&path| {
             let mark = mark(base, path)?;
             Ok((path.to_owned(), mark))
@@ -118,6 +163,7 @@ impl Laid {
             root: mark(base, "")?,
             folders: folders.collect::<io::Result<_>>()?,
             files: files.collect::<io::Result<_>>()?,
+            copies: copies.collect::<io::Result<_>>()?,
             others,
         })
     }
@@ -160,6 +206,16 @@ impl Laid {
         }
         for path in self.others {
             if stands(&kept, &path) {
+                unlinkat(&base, &path, AtFlags::empty())?;
+            }
+        }
+        for (path, then, executable) in self.copies {
+            if !stands(&kept, &path) {
+                continue;
+            }
+            if mark(&base, &path)? == then {
+                kept.spares.insert(path, executable);
+            } else {
                 unlinkat(&base, &path, AtFlags::empty())?;
             }
         }
@@ -216,6 +272,7 @@ mod tests {
     use super::*;
     use crate::action::{InputRoot, Node};
     use crate::engine::stage::stage_over;
+    use crate::runner::listing::Stamp;
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
     use std::path::PathBuf;
@@ -224,8 +281,43 @@ mod tests {
     type Touch<'a> = (&'a str, &'a dyn Fn(&Path), bool);
 
     /// The inputs of two actions that have some paths in common.
-    fn inputs(second: bool) -> InputRoot {
+    fn inputs(origins: &Path, second: bool) -> InputRoot {
         let mut inputs = InputRoot::default();
+        let mut copy = |path: &str, text: &[u8], executable| {
+            let name = format!("{second}-{}", path.replace('/', "-"));
+            let origin = origins.join(name);
+            fs::write(&origin, text).unwrap();
+            let node = Node::File {
+                digest: Digest::of(text),
+                executable,
+                stamp: Stamp::of(&origin.metadata().unwrap()),
+                origin,
+            };
+            inputs.insert(path, node).unwrap();
+        };
+        let large = vec![b'x'; 40_000];
+        match second {
+            false => {
+                copy("work/in/long", b"a long text", false);
+                copy("work/in/same", b"1", false);
+                copy("work/in/program", b"#!", true);
+                copy("work/in/grows", b"small", false);
+                copy("work/in/shrinks", &large, false);
+                copy("work/in/folder", b"a file here, a folder there", false);
+                copy("work/gone/x", b"its folder goes", false);
+                copy("work/made", b"a copy here, generated there", false);
+            }
+            true => {
+                copy("work/in/early", b"short", false);
+                copy("work/in/empty", b"", false);
+                copy("work/in/same", b"2", true);
+                copy("work/in/program", b"text", false);
+                copy("work/in/grows", &large, false);
+                copy("work/in/shrinks", b"small", false);
+                copy("work/in/folder/x", b"x", false);
+                copy("work/more", b"in another folder", false);
+            }
+        }
         let mut lay = |path: &str, text: &str| {
             let node = Node::generated(text.as_bytes().to_vec(), second);
             inputs.insert(path, node).unwrap();
@@ -239,6 +331,7 @@ mod tests {
             }
             true => {
                 lay("work/in/c", "c");
+                lay("work/made", "made");
                 lay("work/b/d", "d");
                 lay(".mikado/more", "2");
             }
@@ -253,8 +346,16 @@ mod tests {
     }
 
     fn lay(root: &Path, kept: Kept, second: bool) -> Laid {
+        let origins = tempfile::tempdir().unwrap();
         let nowhere = |_: &Digest| PathBuf::new();
-        let laid = stage_over(root, kept, &inputs(second), &nowhere, &nowhere, &[]);
+        let laid = stage_over(
+            root,
+            kept,
+            &inputs(origins.path(), second),
+            &nowhere,
+            &nowhere,
+            &[],
+        );
         laid.unwrap().1
     }
 
@@ -286,7 +387,7 @@ mod tests {
     }
 
     /// Lays an action's root, does `touch` to it, and lays another over it.
-    fn reused(name: &str, touch: impl FnOnce(&Path)) -> Option<[u64; 3]> {
+    fn reused(name: &str, touch: impl FnOnce(&Path)) -> Option<[bool; 4]> {
         let dir = tempfile::tempdir().unwrap();
         let (root, fresh) = (dir.path().join("root"), dir.path().join("fresh"));
         fs::create_dir(dir.path().join("outside")).unwrap();
@@ -294,6 +395,16 @@ mod tests {
         let laid = lay(&root, Kept::default(), false);
         let inode = |path: &str| root.join(path).symlink_metadata().map_or(0, |m| m.ino());
         let before = ["tmp", "work/in", ".mikado/drive"].map(inode);
+        let copies = ["long", "same"].map(|name| inode(&format!("work/in/{name}")));
+        // As long as they are open, no other file gets their inodes.
+        let names = [
+            "tmp",
+            "work/in",
+            ".mikado/drive",
+            "work/in/long",
+            "work/in/same",
+        ];
+        let _open = names.map(|name| fs::File::open(root.join(name)).unwrap());
         touch(&root);
         let is_whole = laid.is_whole(&root);
         fs::rename(root.join("out"), dir.path().join("artifact")).unwrap();
@@ -307,7 +418,9 @@ mod tests {
         let outside = fs::read(dir.path().join("outside/file")).unwrap();
         assert_eq!(outside, b"kept", "{name}");
         let after = ["tmp", "work/in", ".mikado/drive"].map(inode);
-        Some([0, 1, 2].map(|at| u64::from(before[at] == after[at])))
+        let [tmp, folder, driver] = [0, 1, 2].map(|at| before[at] == after[at]);
+        let copied = copies.contains(&inode("work/in/early"));
+        Some([tmp, folder, driver, copied])
     }
 
     #[test]
@@ -323,7 +436,7 @@ mod tests {
             fs::write(root.join("out/x"), "x").unwrap();
         };
         // The driver of the second may be executed, so it is another file.
-        assert_eq!(reused("nothing", step), Some([1, 1, 0]));
+        assert_eq!(reused("nothing", step), Some([true, true, false, true]));
     }
 
     #[test]
@@ -355,7 +468,7 @@ mod tests {
         }
         let mode =
             |path: PathBuf, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
-        let touches: [Touch<'_>; 12] = [
+        let touches: [Touch<'_>; 14] = [
             (
                 "a file in tmp",
                 &|root| fs::write(root.join("tmp/x"), "x").unwrap(),
@@ -383,6 +496,21 @@ mod tests {
             (
                 "an input changed",
                 &|root| fs::write(root.join("work/in/a"), "b").unwrap(),
+                true,
+            ),
+            (
+                "modes of inputs",
+                &|root| {
+                    mode(root.join("work/in/long"), 0o600).unwrap();
+                    mode(root.join("work/in/same"), 0o755).unwrap();
+                },
+                true,
+            ),
+            (
+                "a second name of an input",
+                &|root| {
+                    fs::hard_link(root.join("work/in/long"), root.join("out/x")).unwrap();
+                },
                 true,
             ),
             (

@@ -107,14 +107,21 @@ pub(crate) fn stage_over(
     }
     let folders: BTreeSet<&str> = FOLDERS.into_iter().chain(made.iter().copied()).collect();
     let files = kept_files(inputs);
-    kept.leave(&base, &folders, &files).map_err(at(root))?;
+    // Where a small copy may lie until it is written anew.
+    let is_free = |path: &str| match inputs.get(path) {
+        None => true,
+        Some(Node::File { stamp, .. }) => stamp.size <= SMALL,
+        Some(_) => false,
+    };
+    let left = kept.leave(&base, &folders, &files, is_free);
+    left.map_err(at(root))?;
     for folder in &folders {
         if !kept.folders.contains(*folder) {
             make_folder(&base, folder).map_err(at(&root.join(folder)))?;
         }
     }
     let mut trees = Vec::new();
-    let mut others = Vec::new();
+    let (mut copies, mut others) = (Vec::new(), Vec::new());
     for (path, node) in inputs.iter() {
         if files.contains_key(path) {
             continue;
@@ -126,7 +133,17 @@ pub(crate) fn stage_over(
                 executable,
                 stamp,
                 ..
-            } => copy(origin, stamp.size, &base, path, *executable),
+            } => {
+                // Where the file is there already, only its contents are wanted.
+                let old = stamp.size <= SMALL && kept.rename_spare(&base, path, *executable);
+                let laid = copy(origin, stamp.size, &base, path, *executable, old);
+                laid.map_err(at(&root.join(path)))?;
+                match stamp.size <= SMALL {
+                    true => copies.push((path.to_owned(), *executable)),
+                    false => others.push(path.to_owned()),
+                }
+                continue;
+            }
             Node::Generated {
                 bytes, executable, ..
             } => write(&base, path, bytes, *executable),
@@ -160,12 +177,13 @@ pub(crate) fn stage_over(
             write(&base, path, file.bytes, file.executable).map_err(at(&root.join(path)))?;
         }
     }
+    kept.drop_spares(&base).map_err(at(root))?;
     // Deepest first: laying a file changes its folder's time.
     for folder in made.iter().rev() {
         let timed = utimensat(&base, *folder, &TIMES, AtFlags::empty());
         timed.map_err(|error| at(&root.join(folder))(error.into()))?;
     }
-    let laid = Laid::look(&base, &folders, &files, others).map_err(at(root))?;
+    let laid = Laid::look(&base, &folders, &files, copies, others).map_err(at(root))?;
     Ok((trees, laid))
 }
 
@@ -240,10 +258,24 @@ fn create(base: &OwnedFd, path: &str, executable: bool) -> io::Result<File> {
 /// kernel than to be asked for a copy.
 const SMALL: u64 = 32 * 1024;
 
-fn copy(origin: &Path, size: u64, base: &OwnedFd, path: &str, executable: bool) -> io::Result<()> {
+/// Copies a file; `old` says that there is one, whose contents are to go.
+fn copy(
+    origin: &Path,
+    size: u64,
+    base: &OwnedFd,
+    path: &str,
+    executable: bool,
+    old: bool,
+) -> io::Result<()> {
     fail_point::reach("stage.copy")?;
     let mut from = File::open(origin)?;
-    let mut to = create(base, path, executable)?;
+    let mut to = match old {
+        true => {
+            let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            File::from(rustix::fs::openat(base, path, flags, Mode::empty())?)
+        }
+        false => create(base, path, executable)?,
+    };
     if size <= SMALL {
         let mut bytes = Vec::with_capacity(size as usize + 1);
         (&mut from).take(SMALL).read_to_end(&mut bytes)?;
@@ -252,6 +284,11 @@ fn copy(origin: &Path, size: u64, base: &OwnedFd, path: &str, executable: bool) 
     if size > SMALL || from.stream_position()? >= SMALL {
         // In the kernel, by reflink where the file system has it.
         io::copy(&mut from, &mut to)?;
+    }
+    if old {
+        // Not before it was written: ext4 writes out at once what was cut to nothing.
+        let end = to.stream_position()?;
+        to.set_len(end)?;
     }
     set_time(&to)
 }
