@@ -223,7 +223,9 @@ fn mark_all(
     writer: &edit::Writer,
     stems: &[Stem],
 ) -> Result<Vec<Marked>, Error> {
-    let each = |stem: &Stem| mark(selection, writer, stem);
+    // Found by looking at all cards, so once for all.
+    let completion = selection.completion();
+    let each = |stem: &Stem| mark(selection, writer, completion, stem);
     let marked = parallel::each(stems, MARK_THREADS, each);
     // Also of those that came before one that failed.
     writer.flush()?;
@@ -232,7 +234,12 @@ fn mark_all(
 
 /// Marks a card as it is now: a run is long, and people edit cards meanwhile.
 /// Prose may have changed; what was run may not.
-fn mark(selection: &Selection, writer: &edit::Writer, stem: &Stem) -> Result<Marked, Error> {
+fn mark(
+    selection: &Selection,
+    writer: &edit::Writer,
+    completion: edit::Completion,
+    stem: &Stem,
+) -> Result<Marked, Error> {
     let root = &selection.project.root;
     let Some(before) = selection.deck.card(stem) else {
         return Err(Error::Bug(format!("no card `{stem}` to mark")));
@@ -256,7 +263,7 @@ fn mark(selection: &Selection, writer: &edit::Writer, stem: &Stem) -> Result<Mar
             let why = "its runner, parameters or prerequisites were changed while it ran";
             return Ok(Marked::Refused(why.into()));
         }
-        match writer.complete(root, &card, selection.completion()) {
+        match writer.complete(root, &card, completion) {
             Ok(true) => return Ok(Marked::Now),
             Ok(false) => return Ok(Marked::Before),
             Err(error @ Error::Usage { .. }) => refused = error.to_string(),

@@ -75,10 +75,10 @@ impl Engine {
         let checks = self
             .checks(card, &requires, &artifact, &mut announced)
             .await?;
-        let how = match (executed, self.link_points_to(&card.stem, &artifact)) {
-            (true, _) => How::Built,
-            (false, true) => How::Fresh,
-            (false, false) => How::Restored,
+        let how = match executed {
+            true => How::Built,
+            false if self.link_points_to(&card.stem, &artifact) => How::Fresh,
+            false => How::Restored,
         };
         self.artifacts
             .borrow_mut()

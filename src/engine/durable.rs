@@ -21,7 +21,7 @@ use super::{CheckRecord, Engine, Mark, Marked, store_error};
 pub(super) const GROUP: usize = 64;
 
 /// ... or when its first one is this old.
-const GROUP_AGE: Duration = Duration::from_millis(50);
+const GROUP_AGE: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// Makes what is done durable, then remembers, links and marks it.

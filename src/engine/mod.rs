@@ -16,6 +16,7 @@ mod difference;
 mod direct;
 mod durable;
 pub(crate) mod fault;
+mod kept;
 mod locks;
 pub(crate) mod order;
 mod output;
@@ -137,6 +138,10 @@ pub struct Engine {
     pending: RefCell<Vec<(Arc<PlannedCard>, Finished)>>,
     pending_since: Cell<Option<Instant>>,
     names: Cell<u64>,
+    /// Emptied roots, to be used again.
+    emptied: RefCell<Vec<(PathBuf, kept::Kept)>>,
+    /// Whether what is left of a root can be told from what was changed.
+    tells_changes: std::cell::OnceCell<bool>,
     /// The real path of the folder of actions' roots.
     roots: std::cell::OnceCell<Option<PathBuf>>,
     /// Whether it was said that builds are not confined as they should be.
@@ -232,6 +237,8 @@ impl Engine {
             pending: RefCell::default(),
             pending_since: Cell::new(None),
             names: Cell::new(0),
+            emptied: RefCell::default(),
+            tells_changes: Default::default(),
             roots: Default::default(),
             told_open: Cell::new(false),
             told_fixed: Cell::new(false),
