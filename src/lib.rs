@@ -27,6 +27,7 @@ pub mod runner;
 pub mod schedule;
 pub mod standing;
 pub mod store;
+mod timings;
 pub mod trace;
 pub mod words;
 pub mod workspace;

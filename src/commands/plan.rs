@@ -11,6 +11,7 @@ use crate::columns::Screen;
 use crate::error::{Error, Exit};
 use crate::plan::PlannedCard;
 use crate::standing::Standing;
+use crate::timings;
 
 use super::foresight::{Foreseen, Foresight};
 use super::selection::{Selection, SelectionArgs};
@@ -39,11 +40,13 @@ pub fn run(args: PlanArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&args.selection, context)?;
     let plan = selection.plan(&args.selection)?;
     let workspace = selection.workspace(&args.selection, true)?;
+    let phase = timings::phase("foresee").about(plan.cards.len());
     let mut foresight = Foresight::of_run(&workspace);
     let mut rows = Vec::new();
     for card in &plan.cards {
         rows.push((card, foresight.look(card)?));
     }
+    drop(phase);
     workspace.trace.save(&workspace.local.new_folder());
     let out = &mut context.out(args.format);
     let written = match args.format {

@@ -21,6 +21,7 @@ use crate::report::folded::Folded;
 use crate::report::{GroupReport, JsonReport, PlainReport, ProgressReport, Report, Summary};
 use crate::runner::definition::Kind;
 use crate::store::Limits;
+use crate::timings;
 use crate::workspace::Workspace;
 
 use super::again::{Partial, now_ns};
@@ -205,7 +206,9 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         partial,
         folders_stand: OnceCell::new(),
     };
+    let phase = timings::phase("remember run");
     ended.remember();
+    drop(phase);
     run_ci::leave(&mut summary, args.junit.as_deref(), &selection, context)?;
     tidy(&workspace, &limits);
     Ok(ran.exit)
@@ -273,6 +276,7 @@ fn tidy(workspace: &Workspace, limits: &Limits) {
         return;
     }
     let kept = || workspace.store.kept_by_work_trees();
+    let _phase = timings::phase("tidy");
     drop(workspace.store.collect_if_due(limits, kept));
 }
 

@@ -18,6 +18,7 @@ use crate::reapi::{ActionResult, ExecutedActionMetadata, Timestamp};
 use crate::runner::definition::Retries;
 use crate::runner::units;
 use crate::store::{Provenance, StoreError, nar_hash};
+use crate::timings;
 
 use super::Engine;
 use super::confine;
@@ -50,7 +51,9 @@ impl Engine {
         forced: bool,
         again: Again,
     ) -> Result<Performed, Obstacle> {
+        let phase = timings::phase_of("lock", card);
         let lock = self.lock_action(card, order).await?;
+        drop(phase);
         if !forced && order.part_is_cached() {
             let store = Arc::clone(&self.workspace.store);
             let key = order.action.key;
@@ -96,6 +99,7 @@ impl Engine {
         performed: &Performed,
         started_at: jiff::Timestamp,
     ) -> Result<(), Obstacle> {
+        let _phase = timings::phase_of("record", card);
         let store = &self.workspace.store;
         for (_, bytes) in &order.action.blobs {
             store.put_blob(bytes)?;
@@ -156,9 +160,10 @@ impl Engine {
         if is_run {
             self.forget_scene(card).await?;
         }
-        let trees = self
-            .lay(&root.0, order, order.is_moved(&self.workspace))
-            .await?;
+        let phase = timings::phase_of("stage", card);
+        let moved = order.is_moved(&self.workspace);
+        let trees = self.lay(&root.0, order, moved).await?;
+        drop(phase);
         let attempted = self
             .carry_out(card, order, again, &root.0, &trees, started)
             .await;
@@ -212,7 +217,7 @@ impl Engine {
         let (artifact, moved) = match order.part {
             Part::Check(..) => (Digest::of(b""), false),
             _ => self
-                .adopt(order, again, root)
+                .adopt(card, order, again, root)
                 .await
                 .map_err(|fault| fault.with_log(log.clone()))?,
         };
@@ -283,6 +288,7 @@ impl Engine {
         root: &Path,
         execution: Execution,
     ) -> Result<Outcome, Obstacle> {
+        let _phase = timings::phase_of("execute", card);
         let keeper = self.keeper().await?;
         let running = keeper.execute(execution).await;
         let stopper = running.stopper();
@@ -393,10 +399,12 @@ impl Engine {
     /// input moved meanwhile. The rest of the root is deleted in the same turn.
     async fn adopt(
         &self,
+        card: &Stem,
         order: &Arc<Order>,
         again: &Again,
         root: &Path,
     ) -> Result<(Digest, bool), Obstacle> {
+        let _phase = timings::phase_of("take in", card);
         let store = Arc::clone(&self.workspace.store);
         let (again, root) = (Arc::clone(again), root.to_owned());
         let (out, order) = (root.join("out"), Arc::clone(order));
