@@ -306,6 +306,7 @@ impl Selection {
         }
         stems.retain(|stem| works.contains_key(stem));
         let overrides = self.overrides(args, &works)?;
+        let asked: BTreeSet<Stem> = asked.into_iter().collect();
         let mut cards = Vec::new();
         for stem in self.chain.order(&stems) {
             let Some(card) = self.deck.card(&stem) else {
