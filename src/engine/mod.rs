@@ -197,6 +197,9 @@ impl Engine {
             // disk a run that finds everything needs no such folder.
             drop(engine.workspace.store.scratch_folder());
         }
+        // A process has to try, while the first card is looked up.
+        let asked = Arc::clone(&engine.workspace);
+        drop(runtime.spawn_blocking(move || asked.kernel()));
         let local = tokio::task::LocalSet::new();
         let ran = local.block_on(
             &runtime,
@@ -204,6 +207,7 @@ impl Engine {
         );
         let new = engine.workspace.local.new_folder();
         engine.workspace.trace.save(&new);
+        engine.workspace.store.keep_tables();
         // Nothing blocking is worth waiting for once the run is over.
         runtime.shutdown_background();
         ran

@@ -1,6 +1,6 @@
 //! Writes an index.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::CWD;
 use serde::{Deserialize, Serialize};
 
-use super::{FOLDER, GRAIN_NS, Index, KEPT, Kind, MAGIC, Member, Request, State, Watched};
+use super::{FOLDER, GRAIN_NS, Index, KEPT, Kind, MAGIC, Member, RECORD, Request, State, Watched};
 use crate::digest::Digest;
 use crate::fail_point;
 
@@ -77,14 +77,6 @@ impl<'a> New<'a> {
     fn bytes(mut self) -> Option<(&'a Request, Vec<u8>)> {
         let paths = std::mem::take(&mut self.watched).into_paths()?;
         let mut records = Vec::new();
-        if let Some((older, cards)) = self.older {
-            let stands = |record: &Record| {
-                !cards.contains(&record.card)
-                    && !paths.contains_key(&(record.path.clone(), record.kind))
-            };
-            records = older.records()?;
-            records.retain(stands);
-        }
         for ((path, kind), card) in paths {
             records.push(self.looked_at(path, kind, card)?);
         }
@@ -102,7 +94,20 @@ impl<'a> New<'a> {
                 });
             }
         }
-        let bytes = encode(self.request, &records, self.members, self.told)?;
+        let table = match self.older {
+            Some((older, cards)) => {
+                let new = records.iter().filter(|record| !record.kind.is_of_tree());
+                let new: HashSet<(&Path, Kind)> =
+                    new.map(|record| (&*record.path, record.kind)).collect();
+                let mut table = Table::below(older.places()?);
+                older.keep(&mut table, |card, path, kind| {
+                    !cards.contains(&card) && !new.contains(&(path, kind))
+                })?;
+                table
+            }
+            None => Table::below(bases(&records)),
+        };
+        let bytes = encode(self.request, table.with(&records)?, self.members, self.told)?;
         Some((self.request, bytes))
     }
 
@@ -137,52 +142,72 @@ fn has_fine_times() -> bool {
     cfg!(target_os = "linux") && number().zip(number()) >= Some((6, 13))
 }
 
+/// Paths with what was there, as they are kept: each below one of a few folders.
+pub(super) struct Table {
+    bases: Vec<PathBuf>,
+    pub(super) records: Vec<u8>,
+    pub(super) paths: Vec<u8>,
+}
+
+impl Table {
+    fn below(bases: Vec<PathBuf>) -> Table {
+        Table {
+            bases,
+            records: Vec::new(),
+            paths: Vec::new(),
+        }
+    }
+
+    fn with(mut self, records: &[Record]) -> Option<Table> {
+        // The root's own path ends with a slash, and others do not.
+        let bytes_of = |base: &PathBuf| match base.as_os_str().as_bytes() {
+            b"/" => Vec::new(),
+            bytes => bytes.to_vec(),
+        };
+        let numbers: BTreeMap<Vec<u8>, usize> = self.bases.iter().map(bytes_of).zip(0..).collect();
+        // Most paths lie in the same folder as the one before.
+        let mut last: (&[u8], usize) = (b"", *numbers.get(b"".as_slice())?);
+        for record in records {
+            let path = without_slashes_after(record.path.as_os_str().as_bytes());
+            let (folder, _) = split_last(path)?;
+            if folder != last.0 {
+                last = (folder, nearest(folder, &numbers)?);
+            }
+            let base = last.1;
+            let mut below = &path[self.bases[base].as_os_str().len()..];
+            while let Some(shorter) = below.strip_prefix(b"/") {
+                below = shorter;
+            }
+            if below.is_empty() {
+                return None;
+            }
+            self.push(u8::try_from(base).ok()?, below, record.kind, record.card)?;
+            record.state.encode(&mut self.records);
+        }
+        Some(self)
+    }
+
+    /// Adds the head of a record, whose state has to come next.
+    pub(super) fn push(&mut self, base: u8, path: &[u8], kind: Kind, card: u32) -> Option<()> {
+        let at = u32::try_from(self.paths.len()).ok()?;
+        self.records.extend(at.to_le_bytes());
+        self.records.extend(card.to_le_bytes());
+        self.records.extend([base, kind as u8, 0, 0]);
+        self.paths.extend(path);
+        self.paths.push(0);
+        Some(())
+    }
+}
+
 /// The bytes: magic, request, then counts, bases, records, paths, cards, what is
 /// told, and a checksum of all before it. Numbers are little endian.
-fn encode(
-    request: &Request,
-    records: &[Record],
-    members: &[Member],
-    told: &Told,
-) -> Option<Vec<u8>> {
-    let bases = bases(records);
-    // The root's own path ends with a slash, and others do not.
-    let bytes_of = |base: &PathBuf| match base.as_os_str().as_bytes() {
-        b"/" => Vec::new(),
-        bytes => bytes.to_vec(),
-    };
-    let numbers: BTreeMap<Vec<u8>, usize> = bases.iter().map(bytes_of).zip(0..).collect();
-    // Most paths lie in the same folder as the one before.
-    let mut last: (&[u8], usize) = (b"", *numbers.get(b"".as_slice())?);
-    let mut table = Vec::new();
-    let mut paths: Vec<u8> = Vec::new();
-    for record in records {
-        let path = without_slashes_after(record.path.as_os_str().as_bytes());
-        let (folder, _) = split_last(path)?;
-        if folder != last.0 {
-            last = (folder, nearest(folder, &numbers)?);
-        }
-        let base = last.1;
-        let mut below = &path[bases[base].as_os_str().len()..];
-        while let Some(shorter) = below.strip_prefix(b"/") {
-            below = shorter;
-        }
-        if below.is_empty() {
-            return None;
-        }
-        table.extend(u32::try_from(paths.len()).ok()?.to_le_bytes());
-        table.extend(record.card.to_le_bytes());
-        table.extend([u8::try_from(base).ok()?, record.kind as u8, 0, 0]);
-        record.state.encode(&mut table);
-        paths.extend(below);
-        paths.push(0);
-    }
+fn encode(request: &Request, table: Table, members: &[Member], told: &Told) -> Option<Vec<u8>> {
     let mut lines: Vec<u8> = Vec::new();
     for member in members {
         member.encode(&mut lines)?;
     }
     let mut places: Vec<u8> = Vec::new();
-    for base in &bases {
+    for base in &table.bases {
         places.extend(base.as_os_str().as_bytes());
         places.push(0);
     }
@@ -190,9 +215,9 @@ fn encode(
     let mut bytes = MAGIC.to_vec();
     bytes.extend(request.digest.hash);
     let counts = [
-        records.len(),
+        table.records.len() / RECORD,
         places.len(),
-        paths.len(),
+        table.paths.len(),
         members.len(),
         lines.len(),
         told.len(),
@@ -200,7 +225,7 @@ fn encode(
     for count in counts {
         bytes.extend(u32::try_from(count).ok()?.to_le_bytes());
     }
-    for part in [places, table, paths, lines, told] {
+    for part in [places, table.records, table.paths, lines, told] {
         bytes.extend(part);
     }
     let sum = crc32fast::hash(&bytes);

@@ -97,6 +97,13 @@ impl Store {
         self.layout.writable
     }
 
+    /// Leaves what this process learned of where records are for the next one.
+    pub fn keep_tables(&self) {
+        if self.is_writable() {
+            self.segments.keep_tables();
+        }
+    }
+
     /// Where a tree lies, or would lie. Only `tree` says whether it is there.
     pub fn path_of_tree(&self, digest: &Digest) -> PathBuf {
         self.tree_path(digest)
