@@ -28,6 +28,7 @@ pub mod schedule;
 pub mod simulation;
 pub mod standing;
 pub mod store;
+mod timings;
 pub mod trace;
 pub mod words;
 pub mod workspace;

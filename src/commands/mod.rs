@@ -39,6 +39,7 @@ pub(crate) mod selection;
 pub mod shell;
 pub mod show;
 pub mod store;
+pub(crate) mod timed;
 pub mod verify;
 pub(crate) mod view;
 pub mod why;

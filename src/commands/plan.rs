@@ -11,6 +11,7 @@ use crate::columns::Screen;
 use crate::error::{Error, Exit};
 use crate::plan::PlannedCard;
 use crate::standing::Standing;
+use crate::timings;
 
 use super::foresight::{Foreseen, Foresight};
 use super::selection::{Selection, SelectionArgs};
@@ -50,11 +51,13 @@ pub fn run(args: PlanArgs, context: &Context) -> Result<Exit, Error> {
         let fleet = (workers as usize, u64::from(args.latency));
         return workers::run(&plan, &workspace, fleet, args.format, context);
     }
+    let phase = timings::phase("foresee").about(plan.cards.len());
     let mut foresight = Foresight::of_run(&workspace);
     let mut rows = Vec::new();
     for card in &plan.cards {
         rows.push((card, foresight.look(card)?));
     }
+    drop(phase);
     workspace.trace.save(&workspace.local.new_folder());
     let out = &mut context.out(args.format);
     let written = match args.format {

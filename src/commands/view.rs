@@ -18,6 +18,7 @@ use crate::runner::definition::Kind;
 use crate::runner::work::{Runners, Work};
 use crate::standing::Standing;
 use crate::store::{CardHistory, CardRun, Local};
+use crate::timings;
 
 use super::lack::Lack;
 use super::selection::Selection;
@@ -40,6 +41,7 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     /// Looks at all cards of a project.
     pub(crate) fn new(selection: &'a Selection) -> View<'a> {
+        let _phase = timings::phase("look at runners").about(selection.deck.cards().len());
         let local = selection.project.root.join(".mikado");
         thread::scope(|scope| {
             // Without records only what was run last is missing.

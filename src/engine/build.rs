@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::event::{Event, How, Outcome};
 use crate::plan::PlannedCard;
 use crate::store::{CardRun, StoredResult};
+use crate::timings;
 
 use super::describe::Describer;
 use super::fault::Obstacle;
@@ -282,8 +283,10 @@ impl Engine {
     ) -> Result<(Arc<Order>, Option<StoredResult>), Obstacle> {
         let describe = self.describing(card, requires, fetched);
         let store = Arc::clone(&self.workspace.store);
+        let stem = card.stem.clone();
         let looked_up = blocking(move || {
             let order = describe()?;
+            let _phase = timings::phase_of("look up", &stem);
             let found = match look {
                 true => store.lookup(&order.action.key)?,
                 false => None,
@@ -417,6 +420,7 @@ impl Engine {
         if !self.provided.borrow_mut().insert(card.stem.clone()) {
             return Ok(());
         }
+        let _phase = timings::phase_of("provide tools", &card.stem);
         let workspace = Arc::clone(&self.workspace);
         let planned = Arc::clone(card);
         let events = self.events.clone();

@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::event::Event;
 use crate::store::{ActionLock, StoreError};
+use crate::timings;
 
 use super::fault::Obstacle;
 use super::perform::blocking;
@@ -39,6 +40,7 @@ impl Engine {
         let (workspace, mark) = (Arc::clone(&self.workspace), Arc::clone(mark));
         let stems = to_mark.clone();
         let marked = blocking(move || {
+            let phase = timings::phase("remember cards").about(pending.len());
             let runs = pending.iter().filter_map(|(_, done)| done.run.as_ref());
             let added = workspace.local.add_all(runs);
             added.map_err(|e| store_error(&e))?;
@@ -49,6 +51,11 @@ impl Engine {
                     linked.map_err(|e| store_error(&e))?;
                 }
             }
+            drop(phase);
+            if stems.is_empty() {
+                return Ok(Vec::new());
+            }
+            let _phase = timings::phase("mark").about(stems.len());
             mark(&stems)
         });
         let marked = marked
@@ -71,6 +78,7 @@ impl Engine {
         let locks = self.held.take();
         self.pending_since.set(None);
         let store = Arc::clone(&self.workspace.store);
+        let _phase = timings::phase("flush").about(locks.len());
         blocking(move || store.flush()).await??;
         drop(locks);
         Ok(())

@@ -56,6 +56,7 @@ use crate::runner::definition::Kind;
 use crate::runner::units;
 use crate::schedule::{Ended, Limits, Number, Schedule, Weight};
 use crate::store::{ActionLock, CardRun, StoreError};
+use crate::timings;
 use crate::workspace::Workspace;
 
 use durable::GROUP;
@@ -192,6 +193,7 @@ impl Engine {
         mark: &Mark,
         listener: &mut Listener<'_>,
     ) -> Result<Report, Error> {
+        let _phase = timings::phase("run").about(plan.cards.len());
         let runtime = runtime()?;
         let (engine, received) = Engine::new(workspace, options);
         let engine = Rc::new(engine);
@@ -263,6 +265,9 @@ impl Engine {
         // One group at a time becomes durable, while others are executed.
         let mut settling: Option<Settling<'_>> = None;
         let mut running: BTreeSet<Number> = BTreeSet::new();
+        // When each card ended, from when on its dependents wait for their turn.
+        let began = Instant::now();
+        let mut ends: Vec<Option<Instant>> = vec![None; cards.len()];
         self.emit(Event::RunStarted {
             cards: cards.len(),
             jobs: self.options.jobs,
@@ -272,7 +277,15 @@ impl Engine {
                 let engine = Rc::clone(&self);
                 let card = Arc::clone(&cards[number]);
                 running.insert(number);
-                tasks.spawn_local(async move { (number, engine.card(&card).await) });
+                let before = plan.prerequisites[number]
+                    .iter()
+                    .filter_map(|before| ends[*before]);
+                let ready = before.max().unwrap_or(began);
+                drop(timings::phase_of(timings::WAIT, &card.stem).since(ready));
+                tasks.spawn_local(async move {
+                    let _phase = timings::phase_of(timings::CARD, &card.stem);
+                    (number, engine.card(&card).await)
+                });
             }
             while let Ok(event) = received.try_recv() {
                 listener(&event);
@@ -291,6 +304,7 @@ impl Engine {
                 Some(done) = tasks.join_next() => {
                     let (number, result) = done.map_err(|e| Error::Bug(e.to_string()))?;
                     running.remove(&number);
+                    ends[number] = Some(Instant::now());
                     let (ended, outcome) = self.take(&cards[number], result, &mut broken);
                     if broken.is_some() {
                         schedule.stop();

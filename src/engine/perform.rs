@@ -18,6 +18,7 @@ use crate::reapi::{ActionResult, ExecutedActionMetadata, Timestamp};
 use crate::runner::definition::Retries;
 use crate::runner::units;
 use crate::store::{Provenance, StoreError, nar_hash};
+use crate::timings;
 
 use super::Engine;
 use super::confine;
@@ -51,7 +52,9 @@ impl Engine {
         forced: bool,
         again: Again,
     ) -> Result<Performed, Obstacle> {
+        let phase = timings::phase_of("lock", card);
         let lock = self.lock_action(card, order).await?;
+        drop(phase);
         if !forced && order.part_is_cached() {
             let store = Arc::clone(&self.workspace.store);
             let key = order.action.key;
@@ -97,6 +100,7 @@ impl Engine {
         performed: &Performed,
         started_at: jiff::Timestamp,
     ) -> Result<(), Obstacle> {
+        let _phase = timings::phase_of("record", card);
         let store = &self.workspace.store;
         for (_, bytes) in &order.action.blobs {
             store.put_blob(bytes)?;
@@ -161,9 +165,11 @@ impl Engine {
         if is_run {
             self.forget_scene(card).await?;
         }
+        let phase = timings::phase_of("stage", card);
         let moved = order.is_moved(&self.workspace);
         let laid = self.lay_over(&root.0, kept, order, moved).await?;
         let trees = laid.0.clone();
+        drop(phase);
         let attempted = self
             .carry_out(card, order, again, &root.0, laid, started)
             .await;
@@ -221,7 +227,7 @@ impl Engine {
         let (artifact, moved, kept) = match order.part {
             Part::Check(..) => (Digest::of(b""), false, None),
             _ => self
-                .adopt(order, again, root, laid)
+                .adopt(card, order, again, root, laid)
                 .await
                 .map_err(|fault| fault.with_log(log.clone()))?,
         };
@@ -306,6 +312,7 @@ impl Engine {
         root: &Path,
         execution: Execution,
     ) -> Result<Outcome, Obstacle> {
+        let _phase = timings::phase_of("execute", card);
         let keeper = self.keeper().await?;
         let running = keeper.execute(execution).await;
         let stopper = running.stopper();
@@ -416,11 +423,13 @@ impl Engine {
     /// input moved meanwhile, and what is left of the root to be used again.
     async fn adopt(
         &self,
+        card: &Stem,
         order: &Arc<Order>,
         again: &Again,
         root: &Path,
         laid: Laid,
     ) -> Result<(Digest, bool, Option<Kept>), Obstacle> {
+        let _phase = timings::phase_of("take in", card);
         let store = Arc::clone(&self.workspace.store);
         let scratch = store.scratch_folder()?;
         let tells = self

@@ -1,7 +1,7 @@
 //! Writes an index.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
@@ -159,15 +159,29 @@ impl Table {
     }
 
     fn with(mut self, records: &[Record]) -> Option<Table> {
+        // The root's own path ends with a slash, and others do not.
+        let bytes_of = |base: &PathBuf| match base.as_os_str().as_bytes() {
+            b"/" => Vec::new(),
+            bytes => bytes.to_vec(),
+        };
+        let numbers: BTreeMap<Vec<u8>, usize> = self.bases.iter().map(bytes_of).zip(0..).collect();
+        // Most paths lie in the same folder as the one before.
+        let mut last: (&[u8], usize) = (b"", *numbers.get(b"".as_slice())?);
         for record in records {
-            // The last of them that it is below.
-            let mut below = self.bases.iter().enumerate().rev();
-            let (base, path) = below.find_map(|(at, base)| {
-                let path = record.path.strip_prefix(base).ok()?;
-                (!path.as_os_str().is_empty()).then_some((at, path))
-            })?;
-            let path = path.as_os_str().as_bytes();
-            self.push(u8::try_from(base).ok()?, path, record.kind, record.card)?;
+            let path = without_slashes_after(record.path.as_os_str().as_bytes());
+            let (folder, _) = split_last(path)?;
+            if folder != last.0 {
+                last = (folder, nearest(folder, &numbers)?);
+            }
+            let base = last.1;
+            let mut below = &path[self.bases[base].as_os_str().len()..];
+            while let Some(shorter) = below.strip_prefix(b"/") {
+                below = shorter;
+            }
+            if below.is_empty() {
+                return None;
+            }
+            self.push(u8::try_from(base).ok()?, below, record.kind, record.card)?;
             record.state.encode(&mut self.records);
         }
         Some(self)
@@ -219,11 +233,35 @@ fn encode(request: &Request, table: Table, members: &[Member], told: &Told) -> O
     Some(bytes)
 }
 
+/// The number of the deepest of these folders that is `folder` or above it.
+fn nearest(mut folder: &[u8], numbers: &BTreeMap<Vec<u8>, usize>) -> Option<usize> {
+    loop {
+        if let Some(number) = numbers.get(folder) {
+            return Some(*number);
+        }
+        folder = split_last(folder)?.0;
+    }
+}
+
+/// A path as its folder and its name; `None` where it is not absolute.
+fn split_last(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = path.iter().rposition(|byte| *byte == b'/')?;
+    Some((without_slashes_after(&path[..at]), &path[at + 1..]))
+}
+
+fn without_slashes_after(mut path: &[u8]) -> &[u8] {
+    while let Some(shorter) = path.strip_suffix(b"/") {
+        path = shorter;
+    }
+    path
+}
+
 /// Folders that paths are kept below, so that looking at one is short: the root,
 /// and those in which many are. A path belongs to the last that it is below.
 fn bases(records: &[Record]) -> Vec<PathBuf> {
     const MOST: usize = 100;
-    let mut counts: BTreeMap<&Path, usize> = BTreeMap::new();
+    // By their bytes, since paths are compared part by part.
+    let mut counts: BTreeMap<&[u8], usize> = BTreeMap::new();
     for record in records {
         // A tree's folder is one of many; what they are in counts. What is not
         // there may lie in a folder that is not there.
@@ -233,11 +271,12 @@ fn bases(records: &[Record]) -> Vec<PathBuf> {
             _ => record.path.parent(),
         };
         if let Some(above) = above {
-            *counts.entry(above).or_default() += 1;
+            *counts.entry(above.as_os_str().as_bytes()).or_default() += 1;
         }
     }
     let mut often: Vec<(usize, &Path)> = counts
         .into_iter()
+        .map(|(path, count)| (Path::new(OsStr::from_bytes(path)), count))
         .filter(|(path, count)| *count > 1 && path.parent().is_some())
         .map(|(path, count)| (count, path))
         .collect();
@@ -271,5 +310,25 @@ fn forget_old(folder: &Path) {
     let old = files.len().saturating_sub(KEPT);
     for (_, path) in files.into_iter().take(old) {
         drop(fs::remove_file(path));
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_belongs_to_the_deepest_folder_that_it_lies_in() {
+        let folders = ["", "/a", "/a/b"].map(|folder| folder.as_bytes().to_vec());
+        let numbers: BTreeMap<Vec<u8>, usize> = folders.into_iter().zip(0..).collect();
+        let of = |path: &str| nearest(split_last(path.as_bytes()).unwrap().0, &numbers);
+        assert_eq!(of("/x"), Some(0));
+        assert_eq!(of("/ab/x"), Some(0));
+        assert_eq!(of("/a"), Some(0));
+        assert_eq!(of("/a/x/y"), Some(1));
+        assert_eq!(of("/a//x"), Some(1));
+        assert_eq!(of("/a/b/c/d"), Some(2));
+        assert_eq!(split_last(b"x"), None);
     }
 }

@@ -13,6 +13,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use super::encode::Table;
 use super::{FOLDER, Kind, MAGIC, Member, NO_CARD, RECORD, RECORD_HEAD, Request, State, Told};
 use crate::parallel;
+use crate::timings;
 
 /// Below so many records a second thread is not worth its start.
 const FEW: usize = 1500;
@@ -116,6 +117,7 @@ impl Index {
 
     /// Compares everything with the file system as it is.
     pub fn verdict(&self) -> Verdict {
+        let _phase = timings::phase("look at files").about(self.records);
         let Some(bases) = self.bases() else {
             return Verdict::Differs;
         };

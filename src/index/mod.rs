@@ -20,6 +20,7 @@ pub use entry::{Kind, State};
 pub use look::{Index, Verdict};
 pub use member::Member;
 pub use request::Request;
+pub(crate) use request::here;
 pub use watched::{NO_CARD, Watched};
 
 /// The folder of a work tree's indexes, in its `.mikado`.

@@ -34,5 +34,6 @@ mod seeds;
 mod shell;
 mod support;
 mod tidy;
+mod timings;
 mod verify;
 mod view;
