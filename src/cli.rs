@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and what all commands share.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -16,8 +17,9 @@ use crate::commands::{
 use crate::diagnostic::{Look, Paint, Severity, severity_style};
 use crate::error::{Error, Exit};
 use crate::remote::{CacheGiven, Mode};
-use crate::report::folded::Folded;
+use crate::report::{self, folded::Folded};
 use crate::runner::client::UserEnvironment;
+use crate::timings::{self, Wanted};
 
 /// Runs Mikado chains: Markdown cards become an executable, cached graph.
 ///
@@ -93,6 +95,18 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub color: When,
+    /// Print how long each phase took, and write a trace for Chrome or Perfetto
+    /// to FILE [default: .mikado/timings.json]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ".mikado/timings.json",
+        help_heading = "Global options"
+    )]
+    pub timings: Option<PathBuf>,
 }
 
 impl Global {
@@ -406,26 +420,46 @@ pub(crate) fn terminal_columns(stream: impl IsTerminal + AsFd) -> Option<usize> 
 }
 
 /// Reads the command line, carries it out, and tells of an error.
-pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
+pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
     if commands::completions::answer() {
         return Exit::Done as u8;
     }
-    let arguments: Vec<std::ffi::OsString> = arguments.collect();
-    let partial = match again::look(&arguments) {
+    let arguments: Vec<OsString> = arguments.collect();
+    let wanted = match Wanted::of(&arguments) {
+        Ok(wanted) => wanted,
+        Err(error) => return tell(&error, wants_json(&arguments), None),
+    };
+    if wanted.table || wanted.log {
+        timings::begin(wanted.log.then_some(report::timings::tell));
+    }
+    let exit = answer(&arguments);
+    if wanted.table {
+        commands::timed::tell(wanted.file, &arguments);
+    }
+    exit
+}
+
+fn wants_json(arguments: &[OsString]) -> bool {
+    arguments.iter().any(|word| word == "--format=json")
+        || arguments
+            .windows(2)
+            .any(|words| words[0] == "--format" && words[1] == "json")
+}
+
+/// Carries the words of a command line out.
+fn answer(arguments: &[OsString]) -> u8 {
+    let partial = match again::look(arguments) {
         Some(again::Look::Told(exit)) => return exit,
         Some(again::Look::Partial(partial)) => Some(partial),
         None => None,
     };
-    let wants_json = arguments.iter().any(|word| word == "--format=json")
-        || arguments
-            .windows(2)
-            .any(|words| words[0] == "--format" && words[1] == "json");
+    let phase = timings::phase("read words");
     let mut command = commands::help::command();
-    let parsed = command.try_get_matches_from_mut(&arguments);
+    let parsed = command.try_get_matches_from_mut(arguments);
     let parsed = parsed.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
     let cli = match parsed.map_err(|error| error.format(&mut command)) {
         Ok(cli) => cli,
-        Err(error) if wants_json && error.use_stderr() => {
+        Err(error) if wants_json(arguments) && error.use_stderr() => {
             let text = error.to_string();
             let (message, help) = text.split_once("\n\n").unwrap_or((&text, ""));
             let message = message.trim_start_matches("error: ").trim();
@@ -440,6 +474,7 @@ pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> u8 {
             };
         }
     };
+    drop(phase);
     let user = UserEnvironment::current();
     let command = cli.command.unwrap_or_else(default_command);
     let json = command.is_json();

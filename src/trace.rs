@@ -1,12 +1,13 @@
 //! The verifying trace: digests of files last seen, so that a file whose size,
 //! times and inode are known is not read again.
 //!
-//! It is a guess that can be rebuilt: written to a temporary file and renamed,
-//! never flushed, and ignored when it is torn. A file changed within the
-//! clock's grain of the moment it was hashed is never trusted (git calls such
-//! an entry racily clean).
+//! It is a guess that can be rebuilt: blocks that are appended, each with a
+//! checksum, never flushed; what comes after a torn one is ignored, and where
+//! half of it is old it is written anew. A file changed within the clock's grain
+//! of the moment it was hashed is never trusted (git calls such an entry racily
+//! clean).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::digest::{Digest, Hasher};
 use crate::fail_point;
 use crate::runner::listing::Stamp;
 
-const MAGIC: &[u8; 8] = b"mikado\x01t";
+const MAGIC: &[u8; 8] = b"mikado\x02t";
 
 /// File systems keep times as coarsely as the kernel's tick; two files written
 /// within it can have the same times.
@@ -30,24 +31,37 @@ pub struct Trace {
     known: Mutex<Known>,
 }
 
+impl Known {
+    fn learn(&mut self, path: &Path, entry: Entry) {
+        self.files.insert(path.to_owned(), entry);
+        self.unsaved.insert(path.to_owned(), entry);
+    }
+}
+
+type Entry = (Stamp, Digest);
+
 #[derive(Debug, Default)]
 struct Known {
-    files: HashMap<PathBuf, (Stamp, Digest)>,
-    changed: bool,
+    files: HashMap<PathBuf, Entry>,
+    /// What the file does not say yet.
+    unsaved: BTreeMap<PathBuf, Entry>,
+    /// Bytes of the file, where all of it was good.
+    whole: Option<u64>,
 }
 
 impl Trace {
-    /// Opens the trace kept in the file `path`; a torn or missing one is empty.
+    /// Opens the trace kept in the file `path`; a missing one is empty, and a torn
+    /// one ends where it is torn.
     pub fn open(path: &Path) -> Trace {
-        let files = std::fs::read(path)
-            .ok()
-            .and_then(|bytes| decode(&bytes))
-            .unwrap_or_default();
+        let bytes = std::fs::read(path).unwrap_or_default();
+        let (files, good) = decode(&bytes);
+        let is_whole = good == bytes.len() && good > 0;
         Trace {
             path: Some(path.to_owned()),
             known: Mutex::new(Known {
                 files,
-                changed: false,
+                unsaved: BTreeMap::new(),
+                whole: is_whole.then_some(good as u64),
             }),
         }
     }
@@ -68,24 +82,35 @@ impl Trace {
         let after = Stamp::of(&path.metadata()?);
         let settled = stamp.mtime_ns.max(stamp.ctime_ns) + GRAIN_NS < started;
         if after == stamp && settled {
-            let mut known = self.locked();
-            known.files.insert(path.to_owned(), (stamp, digest));
-            known.changed = true;
+            self.locked().learn(path, (stamp, digest));
         }
         Ok(digest)
     }
 
-    /// Writes the trace down, if there is anything new: in the folder `new`,
-    /// from where it is renamed. Never fails: a trace that could not be written
-    /// is only slower.
+    /// Writes down what is new: at the end of the file, or where too much of it is
+    /// old all of it, in the folder `new`, from where it is renamed. Never fails:
+    /// a trace that could not be written is only slower.
     pub fn save(&self, new: &Path) {
         let Some(path) = &self.path else { return };
         let mut known = self.locked();
-        if !known.changed {
+        if known.unsaved.is_empty() {
             return;
         }
-        known.changed = false;
-        let bytes = encode(&known.files);
+        let block = block(&std::mem::take(&mut known.unsaved));
+        let needed: usize = known.files.keys().map(|path| entry_size(path)).sum();
+        // It was renamed from a whole one, so it has no torn end of our own.
+        if let Some(before) = known.whole.take()
+            && before + block.len() as u64 <= 2 * needed as u64
+        {
+            let after = before + block.len() as u64;
+            let appended = append(path, &block);
+            known.whole = appended.is_ok().then_some(after);
+            return;
+        }
+        let files = known.files.iter();
+        let files = files.map(|(path, entry)| (path.clone(), *entry));
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(self::block(&files.collect()));
         drop(known);
         if let Ok(mut file) = tempfile::NamedTempFile::new_in(new)
             && fail_point::reach("trace.write").is_ok()
@@ -128,12 +153,25 @@ pub fn hash_file(path: &Path) -> io::Result<Digest> {
     }
 }
 
-fn encode(files: &HashMap<PathBuf, (Stamp, Digest)>) -> Vec<u8> {
+/// One block at the end of the file, in one piece.
+fn append(path: &Path, block: &[u8]) -> io::Result<()> {
+    let mut file = File::options().append(true).open(path)?;
+    fail_point::reach("trace.append")?;
+    file.write_all(block)
+}
+
+/// Bytes of an entry beside its path.
+const ENTRY: usize = 4 + 8 + 16 + 16 + 8 + 32 + 8;
+
+fn entry_size(path: &Path) -> usize {
+    ENTRY + path.as_os_str().len()
+}
+
+/// Entries with their length and checksum before them. Numbers are little endian.
+fn block(files: &BTreeMap<PathBuf, Entry>) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;
-    let mut bytes = MAGIC.to_vec();
-    let mut sorted: Vec<_> = files.iter().collect();
-    sorted.sort_by_key(|(path, _)| *path);
-    for (path, (stamp, digest)) in sorted {
+    let mut bytes = vec![0; 8];
+    for (path, (stamp, digest)) in files {
         let path = path.as_os_str().as_bytes();
         bytes.extend((path.len() as u32).to_le_bytes());
         bytes.extend(path);
@@ -144,19 +182,37 @@ fn encode(files: &HashMap<PathBuf, (Stamp, Digest)>) -> Vec<u8> {
         bytes.extend(digest.hash);
         bytes.extend(digest.size.to_le_bytes());
     }
-    let sum = crc32fast::hash(&bytes);
-    bytes.extend(sum.to_le_bytes());
+    let length = bytes.len() as u32 - 8;
+    let sum = crc32fast::hash(&bytes[8..]);
+    bytes[..4].copy_from_slice(&length.to_le_bytes());
+    bytes[4..8].copy_from_slice(&sum.to_le_bytes());
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<HashMap<PathBuf, (Stamp, Digest)>> {
-    use std::os::unix::ffi::OsStringExt;
-    let (body, sum) = bytes.split_last_chunk::<4>()?;
-    if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
-        return None;
-    }
-    let mut rest = body.strip_prefix(MAGIC.as_slice())?;
+/// All entries up to the first torn block, and how many bytes that is.
+fn decode(bytes: &[u8]) -> (HashMap<PathBuf, Entry>, usize) {
     let mut files = HashMap::new();
+    let Some(mut rest) = bytes.strip_prefix(MAGIC.as_slice()) else {
+        return (files, 0);
+    };
+    while let Some((entries, after)) = first_block(rest) {
+        if decode_entries(entries, &mut files).is_none() {
+            break;
+        }
+        rest = after;
+    }
+    (files, bytes.len() - rest.len())
+}
+
+fn first_block(mut rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = u32::from_le_bytes(take(&mut rest)?) as usize;
+    let sum = u32::from_le_bytes(take(&mut rest)?);
+    let (entries, after) = rest.split_at_checked(length)?;
+    (crc32fast::hash(entries) == sum).then_some((entries, after))
+}
+
+fn decode_entries(mut rest: &[u8], files: &mut HashMap<PathBuf, Entry>) -> Option<()> {
+    use std::os::unix::ffi::OsStringExt;
     while !rest.is_empty() {
         let length = u32::from_le_bytes(take(&mut rest)?) as usize;
         let path = rest.get(..length)?.to_vec();
@@ -174,7 +230,7 @@ fn decode(bytes: &[u8]) -> Option<HashMap<PathBuf, (Stamp, Digest)>> {
         let path = PathBuf::from(std::ffi::OsString::from_vec(path));
         files.insert(path, (stamp, digest));
     }
-    Some(files)
+    Some(())
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -213,20 +269,62 @@ mod tests {
         assert!(trace.locked().files.is_empty());
     }
 
-    #[test]
-    fn a_trace_is_read_back_and_a_torn_one_is_empty() {
+    /// Opens the trace at `path`, which learns of one file more, and saves it.
+    fn saved(path: &Path, name: &str, text: &str) -> Digest {
+        let dir = path.parent().unwrap();
+        let digest = Digest::of(text.as_bytes());
         let stamp = Stamp {
-            size: 3,
+            size: digest.size,
             mtime_ns: 1,
             ctime_ns: 2,
             inode: 3,
         };
-        let files = HashMap::from([(PathBuf::from("/a b"), (stamp, Digest::of(b"one")))]);
-        let bytes = encode(&files);
-        assert_eq!(decode(&bytes), Some(files));
-        for end in 0..bytes.len() {
-            assert_eq!(decode(&bytes[..end]), None);
+        let trace = Trace::open(path);
+        trace.locked().learn(&dir.join(name), (stamp, digest));
+        trace.save(dir);
+        digest
+    }
+
+    #[test]
+    fn what_is_new_is_appended_and_read_back_and_a_torn_end_is_ignored() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("trace");
+        let known = |name: &str| {
+            let trace = Trace::open(&path);
+            let known = trace.locked();
+            let entry = known.files.get(&dir.path().join(name));
+            entry.map(|(_, digest)| *digest)
+        };
+        let first = saved(&path, "a", "one");
+        let one = std::fs::read(&path).unwrap();
+        let second = saved(&path, "b", "two");
+        let both = std::fs::read(&path).unwrap();
+        assert!(both.starts_with(&one));
+        assert_eq!((known("a"), known("b")), (Some(first), Some(second)));
+        for end in 0..both.len() {
+            std::fs::write(&path, &both[..end]).unwrap();
+            let first = (end >= one.len()).then_some(first);
+            assert_eq!((known("a"), known("b")), (first, None), "cut at {end}");
         }
+        // After a torn end nothing is appended: all is written anew.
+        std::fs::write(&path, &both[..both.len() - 1]).unwrap();
+        let third = saved(&path, "c", "three");
+        assert_eq!((known("a"), known("c")), (Some(first), Some(third)));
+    }
+
+    #[test]
+    fn a_trace_that_is_mostly_old_is_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("trace");
+        for text in ["one", "two", "three", "four", "five", "six"] {
+            saved(&path, "a", text);
+        }
+        let entry = entry_size(&dir.path().join("a"));
+        let size = std::fs::metadata(&path).unwrap().len() as usize;
+        assert!(
+            size <= 2 * entry + 100,
+            "{size} bytes for entries of {entry}"
+        );
     }
 
     #[test]

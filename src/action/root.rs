@@ -115,6 +115,11 @@ impl InputRoot {
         Ok(())
     }
 
+    /// What lies at `path`.
+    pub fn get(&self, path: &str) -> Option<&Node> {
+        self.nodes.get(path)
+    }
+
     /// All nodes in byte order of their paths.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.nodes.iter().map(|(path, node)| (path.as_str(), node))

@@ -74,14 +74,19 @@ fn collect(walk: ignore::Walk, limit: usize) -> io::Result<Walked> {
                     .unwrap_or_else(|| io::Error::other("the folder can't be walked")));
             }
         };
-        if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+        let kind = entry.file_type();
+        if kind.is_some_and(|kind| kind.is_dir()) {
             walked.folders.push(entry.path().to_owned());
         }
         let is_markdown = entry
             .path()
             .extension()
             .is_some_and(|extension| extension.eq_ignore_ascii_case("md"));
-        let is_folder = || entry.path().is_dir();
+        // Only what a link leads to is not known from the walk.
+        let is_folder = || match kind {
+            Some(kind) if !kind.is_symlink() => kind.is_dir(),
+            _ => entry.path().is_dir(),
+        };
         if is_markdown && entry.depth() > 0 && !is_folder() {
             walked.files.push(entry.into_path());
         }

@@ -19,6 +19,7 @@ use crate::plan::{Plan, PlannedCard};
 use crate::report::folded::Folded;
 use crate::report::{PlainReport, Report, Summary};
 use crate::runner::work::{self, Overrides, Runners};
+use crate::timings;
 
 use super::run::RunArgs;
 use super::selection::Selection;
@@ -54,9 +55,11 @@ pub(crate) fn look(arguments: &[OsString]) -> Option<Look> {
         return None;
     }
     let began_ns = now_ns();
+    let phase = timings::phase("read index");
     let request = Request::of(arguments)?;
     let index = Index::open(&request)?;
     let told = index.told()?;
+    drop(phase);
     let is_same = |(name, digest): (&String, &Option<Digest>)| value_of(name) == *digest;
     if !told.variables.iter().all(is_same) {
         return None;
@@ -145,6 +148,7 @@ impl Partial {
         if !args.selection.given.with.is_empty() || !args.yes.is_empty() {
             return None;
         }
+        let _phase = timings::phase("read changed cards").about(self.cards.len());
         let member = |number: u32| self.members.get(usize::try_from(number).ok()?);
         let looked_at = || self.cards.iter().filter_map(|number| member(*number));
         let selection = Selection::of_some(&args.selection, context, self.told.removes, |root| {
@@ -195,6 +199,7 @@ impl Partial {
 }
 
 fn tell(index: &Index, told: Told, began: Instant) -> io::Result<()> {
+    let _phase = timings::phase("tell").about(index.count());
     let columns = terminal_columns(io::stdout());
     let colour = told.colour.unwrap_or_else(|| {
         io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")

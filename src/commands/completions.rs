@@ -220,6 +220,7 @@ fn selection() -> Option<(Selection, Context)> {
 /// whole, so it is not parsed.
 fn global(words: impl Iterator<Item = OsString>) -> Global {
     let mut global = Global {
+        timings: None,
         directory: None,
         cards: Vec::new(),
         store: None,

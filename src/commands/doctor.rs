@@ -180,14 +180,20 @@ fn kernel() -> Vec<HealthFinding> {
     findings
 }
 
-fn machine() -> Vec<HealthFinding> {
+/// Whether digests are made by the processor's own instructions: asked as the
+/// crate sha2 asks it.
+fn hashes_by_instructions() -> bool {
     #[cfg(target_arch = "x86_64")]
-    let hashes = std::arch::is_x86_feature_detected!("sha");
+    return std::arch::is_x86_feature_detected!("sha")
+        && std::arch::is_x86_feature_detected!("sse4.1");
     #[cfg(target_arch = "aarch64")]
-    let hashes = std::arch::is_aarch64_feature_detected!("sha2");
+    return std::arch::is_aarch64_feature_detected!("sha2");
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let hashes = false;
-    let mut findings = vec![match hashes {
+    return false;
+}
+
+fn sha256(by_instructions: bool) -> HealthFinding {
+    match by_instructions {
         true => finding(
             "sha-256",
             Health::Ok,
@@ -196,11 +202,15 @@ fn machine() -> Vec<HealthFinding> {
         ),
         false => finding(
             "sha-256",
-            Health::Note,
-            "this processor has no instructions for it: large inputs are hashed slowly",
-            "",
+            Health::Missing,
+            "by software, since this processor shows no instructions for it: hashing takes several times as long",
+            "use a processor with SHA-NI (x86) or SHA2 (ARMv8), or a virtual machine that passes them on",
         ),
-    }];
+    }
+}
+
+fn machine() -> Vec<HealthFinding> {
+    let mut findings = vec![sha256(hashes_by_instructions())];
     let says = words::count(processors(), "job");
     findings.push(finding(
         "processors",
@@ -463,5 +473,19 @@ fn plain_list(names: &[&str]) -> String {
         [] => String::new(),
         [one] => (*one).to_owned(),
         [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashing_in_software_is_warned_of() {
+        assert_eq!(sha256(true).health, Health::Ok);
+        let warned = sha256(false);
+        assert_eq!(warned.health, Health::Missing);
+        assert!(warned.says.starts_with("by software"), "{}", warned.says);
+        assert!(!warned.help.is_empty());
     }
 }

@@ -11,6 +11,7 @@ use crate::cli::{Context, Format};
 use crate::columns::one_line;
 use crate::error::{Error, Exit};
 use crate::graph::{Drawn, Graph, Way, dot, mermaid, svg, text};
+use crate::timings;
 
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
@@ -61,6 +62,7 @@ pub enum GraphFormat {
 pub fn run(args: GraphArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&SelectionArgs::default(), context)?;
     let graph = graph(&args, &selection)?;
+    let _phase = timings::phase("draw");
     let format = match args.format {
         GraphFormat::Text => Format::Text,
         _ => Format::Json,

@@ -40,9 +40,11 @@ pub(crate) mod selection;
 pub mod shell;
 pub mod show;
 pub mod store;
+pub(crate) mod timed;
 pub mod verify;
 pub(crate) mod view;
 pub mod why;
+pub(crate) mod workers;
 
 /// Prints one line, and is done.
 fn say(line: &str) -> Result<crate::error::Exit, crate::error::Error> {

@@ -11,10 +11,11 @@ use crate::columns::Screen;
 use crate::error::{Error, Exit};
 use crate::plan::PlannedCard;
 use crate::standing::Standing;
+use crate::timings;
 
 use super::foresight::{Foreseen, Foresight};
 use super::selection::{Selection, SelectionArgs};
-use super::{done, write_json};
+use super::{done, workers, write_json};
 
 /// Show what `run` would do with each card, and why
 ///
@@ -25,6 +26,13 @@ pub struct PlanArgs {
     /// What to plan, and with what
     #[command(flatten)]
     pub selection: SelectionArgs,
+    /// Tell instead what 1, 2, 4 .. N workers would take for all of these cards,
+    /// executed anew, by the durations of the last runs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub workers: Option<u32>,
+    /// What each execution costs a worker beside the work: upload, queue, download
+    #[arg(long, value_name = "MS", requires = "workers", default_value_t = 0)]
+    pub latency: u32,
     /// How to print the plan
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
@@ -39,11 +47,17 @@ pub fn run(args: PlanArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&args.selection, context)?;
     let plan = selection.plan(&args.selection)?;
     let workspace = selection.workspace(&args.selection, true)?;
+    if let Some(workers) = args.workers {
+        let fleet = (workers as usize, u64::from(args.latency));
+        return workers::run(&plan, &workspace, fleet, args.format, context);
+    }
+    let phase = timings::phase("foresee").about(plan.cards.len());
     let mut foresight = Foresight::of_run(&workspace);
     let mut rows = Vec::new();
     for card in &plan.cards {
         rows.push((card, foresight.look(card)?));
     }
+    drop(phase);
     workspace.trace.save(&workspace.local.new_folder());
     let out = &mut context.out(args.format);
     let written = match args.format {

@@ -163,13 +163,11 @@ impl Ended<'_> {
     }
 
     fn links_stand(&self, members: &[Member]) -> bool {
-        let local = &self.workspace.local;
-        let mut builds = members.iter().filter(|member| member.is_build);
-        builds.all(|member| {
-            let artifact = member.artifact.as_ref();
-            artifact.is_some_and(|artifact| {
-                local.links_to(&self.workspace.store, &member.stem, artifact)
-            })
+        let builds = members.iter().filter(|member| member.is_build);
+        let links = builds.map(|member| Some((&*member.stem, member.artifact.as_ref()?)));
+        links.collect::<Option<Vec<_>>>().is_some_and(|links| {
+            let local = &self.workspace.local;
+            local.all_link_to(&self.workspace.store, &links)
         })
     }
 

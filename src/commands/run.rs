@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use clap::Args;
 
-use crate::card::{Card, PlanState, Source, Stem, edit};
+use crate::card::edit::{self, Completion};
+use crate::card::{Card, PlanState, Source, Stem};
 use crate::cli::{Context, Format, terminal_columns};
 use crate::engine::{Engine, Mark, Marked, Options, store_error};
 use crate::error::{Error, Exit};
@@ -21,6 +22,7 @@ use crate::report::folded::Folded;
 use crate::report::{GroupReport, JsonReport, PlainReport, ProgressReport, Report, Summary};
 use crate::runner::definition::Kind;
 use crate::store::Limits;
+use crate::timings;
 use crate::workspace::Workspace;
 
 use super::again::{Partial, now_ns};
@@ -147,7 +149,9 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
     let mut broken_pipe = false;
     let writer = edit::Writer::default();
     let marked_in = Arc::clone(&selection);
-    let mark: Mark = Arc::new(move |stems| mark_all(&marked_in, &writer, stems));
+    // Asked once: all cards are looked at for it.
+    let completion = selection.completion();
+    let mark: Mark = Arc::new(move |stems| mark_all(&marked_in, &writer, completion, stems));
     let mut listener = |event: &Event| {
         match event {
             Event::CardMarked { .. } => marked += 1,
@@ -206,7 +210,9 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         partial,
         folders_stand: OnceCell::new(),
     };
+    let phase = timings::phase("remember run");
     ended.remember();
+    drop(phase);
     run_ci::leave(&mut summary, args.junit.as_deref(), &selection, context)?;
     tidy(&workspace, &limits);
     Ok(ran.exit)
@@ -222,9 +228,10 @@ const MARK_THREADS: usize = 8;
 fn mark_all(
     selection: &Selection,
     writer: &edit::Writer,
+    completion: Completion,
     stems: &[Stem],
 ) -> Result<Vec<Marked>, Error> {
-    let each = |stem: &Stem| mark(selection, writer, stem);
+    let each = |stem: &Stem| mark(selection, writer, completion, stem);
     let marked = parallel::each(stems, MARK_THREADS, each);
     // Also of those that came before one that failed.
     writer.flush()?;
@@ -233,7 +240,12 @@ fn mark_all(
 
 /// Marks a card as it is now: a run is long, and people edit cards meanwhile.
 /// Prose may have changed; what was run may not.
-fn mark(selection: &Selection, writer: &edit::Writer, stem: &Stem) -> Result<Marked, Error> {
+fn mark(
+    selection: &Selection,
+    writer: &edit::Writer,
+    completion: Completion,
+    stem: &Stem,
+) -> Result<Marked, Error> {
     let root = &selection.project.root;
     let Some(before) = selection.deck.card(stem) else {
         return Err(Error::Bug(format!("no card `{stem}` to mark")));
@@ -257,7 +269,7 @@ fn mark(selection: &Selection, writer: &edit::Writer, stem: &Stem) -> Result<Mar
             let why = "its runner, parameters or prerequisites were changed while it ran";
             return Ok(Marked::Refused(why.into()));
         }
-        match writer.complete(root, &card, selection.completion()) {
+        match writer.complete(root, &card, completion) {
             Ok(true) => return Ok(Marked::Now),
             Ok(false) => return Ok(Marked::Before),
             Err(error @ Error::Usage { .. }) => refused = error.to_string(),
@@ -274,6 +286,7 @@ fn tidy(workspace: &Workspace, limits: &Limits) {
         return;
     }
     let kept = || workspace.store.kept_by_work_trees();
+    let _phase = timings::phase("tidy");
     drop(workspace.store.collect_if_due(limits, kept));
 }
 

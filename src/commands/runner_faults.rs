@@ -18,6 +18,7 @@ use crate::runner::lock::{TOOL_LOCK, ToolLock};
 use crate::runner::sources::{SOURCES, SourceError, Sources};
 use crate::runner::work::{self, Overrides, Runners};
 use crate::runner::written::Written;
+use crate::timings;
 
 use super::selection::{Selection, uses_of};
 use super::view::View;
@@ -28,6 +29,7 @@ use one_place::User;
 /// none uses. A fault of a card that is blocked is a note: open cards speak of
 /// what does not exist yet.
 pub(crate) fn find(selection: &Selection, view: &View<'_>, context: &Context) -> Vec<Diagnostic> {
+    let _phase = timings::phase("find faults").about(selection.deck.cards().len());
     let project = &selection.project;
     let mut findings = Vec::new();
     let read = |name: &str| {

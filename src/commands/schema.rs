@@ -12,6 +12,7 @@ use crate::cli::Context;
 use crate::commands::affected::Affected;
 use crate::commands::ci_matrix::Matrix;
 use crate::commands::verify::Verified as VerifiedCards;
+use crate::commands::workers::Simulated;
 use crate::error::{Error, Exit};
 use crate::project::Config;
 use crate::runner::definition::Definition;
@@ -50,6 +51,8 @@ pub enum SchemaOf {
     Check,
     /// What `plan` answers.
     Plan,
+    /// What `plan --workers` answers.
+    PlanWorkers,
     /// A line of `run --format json`.
     Run,
     /// What `verify` answers.
@@ -163,6 +166,7 @@ fn schema(of: SchemaOf) -> Value {
         SchemaOf::Why => generator.into_root_schema_for::<answer::Reasons>(),
         SchemaOf::Graph => generator.into_root_schema_for::<answer::GraphObject>(),
         SchemaOf::Check => generator.into_root_schema_for::<answer::FindingList>(),
+        SchemaOf::PlanWorkers => generator.into_root_schema_for::<Versioned<Simulated>>(),
         SchemaOf::Plan => generator.into_root_schema_for::<answer::PlanList>(),
         SchemaOf::Run => generator.into_root_schema_for::<answer::RunLine>(),
         SchemaOf::Verify => generator.into_root_schema_for::<VerifiedCards>(),

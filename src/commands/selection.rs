@@ -23,6 +23,7 @@ use crate::runner::parameters::{self, Fault};
 use crate::runner::tools::ToolSpec;
 use crate::runner::value::Value;
 use crate::runner::work::{self, Overrides, Runners, Work};
+use crate::timings;
 use crate::words;
 use crate::workspace::{Setting, Workspace};
 
@@ -101,12 +102,17 @@ impl Selection {
     /// Reads the project's cards.
     pub(crate) fn read(args: &SelectionArgs, context: &Context) -> Result<Selection, Error> {
         let project = Project::find(&context.here, &context.global.cards)?;
+        let mut phase = timings::phase("read cards");
         let deck = Deck::read(&project.root, &project.card_dirs)?;
+        phase.count(deck.cards().len());
+        drop(phase);
         Ok(Selection::of(project, deck, args, context))
     }
 
     fn of(project: Project, deck: Deck, args: &SelectionArgs, context: &Context) -> Selection {
+        let phase = timings::phase("chain").about(deck.cards().len());
         let chain = Chain::new(&deck);
+        drop(phase);
         let headings = project.config.headings();
         let name = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
         Selection {
@@ -180,6 +186,7 @@ impl Selection {
         args: &SelectionArgs,
         offline: bool,
     ) -> Result<Workspace, Error> {
+        let _phase = timings::phase("open store");
         let from_path = match args.given.tools {
             Some(from) => from == ToolsFrom::Path,
             None => self.project.config.tools_from_path(),
@@ -271,12 +278,14 @@ impl Selection {
 
     /// The plan for what is asked, or the findings that are in its way.
     pub(crate) fn plan(&self, args: &SelectionArgs) -> Result<Plan, Error> {
+        let mut phase = timings::phase("plan");
         let mut runners = Runners::new(&self.project.root, &self.project.runners_dir);
         let asked = self.asked(args, &mut runners)?;
         let mut stems = match args.only {
             true => asked.iter().cloned().collect(),
             false => self.chain.closure(&asked),
         };
+        phase.count(stems.len());
         let mut findings: Vec<Diagnostic> = self
             .chain
             .findings()
@@ -302,6 +311,7 @@ impl Selection {
         }
         stems.retain(|stem| works.contains_key(stem));
         let overrides = self.overrides(args, &works)?;
+        let asked: BTreeSet<Stem> = asked.into_iter().collect();
         let mut cards = Vec::new();
         for stem in self.chain.order(&stems) {
             let Some(card) = self.deck.card(&stem) else {

@@ -4,6 +4,7 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
 
 use anstyle::Style;
 
@@ -17,6 +18,7 @@ use crate::runner::definition::Kind;
 use crate::runner::work::{Runners, Work};
 use crate::standing::Standing;
 use crate::store::{CardHistory, CardRun, Local};
+use crate::timings;
 
 use super::lack::Lack;
 use super::selection::Selection;
@@ -39,6 +41,23 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     /// Looks at all cards of a project.
     pub(crate) fn new(selection: &'a Selection) -> View<'a> {
+        let _phase = timings::phase("look at runners").about(selection.deck.cards().len());
+        let local = selection.project.root.join(".mikado");
+        thread::scope(|scope| {
+            // Without records only what was run last is missing.
+            let histories = || Local::read(&local).unwrap_or_default();
+            let beside = thread::Builder::new().spawn_scoped(scope, histories);
+            let view = View::without_histories(selection);
+            let histories = match beside.map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(read)) => read,
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                Err(_) => histories(),
+            };
+            View { histories, ..view }
+        })
+    }
+
+    fn without_histories(selection: &'a Selection) -> View<'a> {
         let project = &selection.project;
         let mut runners = Runners::new(&project.root, &project.runners_dir);
         let headings = project.config.headings();
@@ -57,9 +76,8 @@ impl<'a> View<'a> {
             }
         }
         View {
-            // Without records only what was run last is missing.
             goals: selection.chain.goals().into_iter().collect(),
-            histories: Local::read(&project.root.join(".mikado")).unwrap_or_default(),
+            histories: BTreeMap::new(),
             selection,
             works,
             faults,

@@ -12,6 +12,7 @@ use crate::event::{Event, How, Outcome};
 use crate::plan::PlannedCard;
 use crate::remote::Need;
 use crate::store::{CardRun, StoredResult};
+use crate::timings;
 
 use super::describe::Describer;
 use super::fault::Obstacle;
@@ -80,10 +81,10 @@ impl Engine {
         let checks = self
             .checks(card, &requires, &artifact, &mut announced)
             .await?;
-        let how = match (executed, self.link_points_to(&card.stem, &artifact)) {
-            (true, _) => How::Built,
-            (false, true) => How::Fresh,
-            (false, false) => How::Restored,
+        let how = match executed {
+            true => How::Built,
+            false if self.link_points_to(&card.stem, &artifact) => How::Fresh,
+            false => How::Restored,
         };
         self.artifacts
             .borrow_mut()
@@ -295,8 +296,10 @@ impl Engine {
     ) -> Result<(Arc<Order>, Option<StoredResult>), Obstacle> {
         let describe = self.describing(card, requires, fetched);
         let store = Arc::clone(&self.workspace.store);
+        let stem = card.stem.clone();
         let looked_up = blocking(move || {
             let order = describe()?;
+            let _phase = timings::phase_of("look up", &stem);
             let found = match look {
                 true => store.lookup(&order.action.key)?,
                 false => None,
@@ -447,6 +450,7 @@ impl Engine {
         if !self.provided.borrow_mut().insert(card.stem.clone()) {
             return Ok(());
         }
+        let _phase = timings::phase_of("provide tools", &card.stem);
         let workspace = Arc::clone(&self.workspace);
         let planned = Arc::clone(card);
         let events = self.events.clone();

@@ -15,6 +15,7 @@ use crate::runner::inputs::{Fault, Origins};
 use crate::runner::listing::FoundKind;
 use crate::runner::tools::{Declared, ToolSpec};
 use crate::store::Sri;
+use crate::timings;
 use crate::workspace::Workspace;
 
 use super::fault::Obstacle;
@@ -43,8 +44,13 @@ struct Tools {
 }
 
 impl Describer<'_> {
+    fn timed(&self) -> timings::Phase {
+        timings::phase_of("describe", &self.card.stem)
+    }
+
     /// The order of the fetch `name`.
     pub(crate) fn fetch(&self, name: &str, fetch: &Fetch) -> Result<Order, Obstacle> {
+        let _phase = self.timed();
         let parameters = &self.card.parameters;
         let mut root = InputRoot::default();
         self.lay(&fetch.inputs, &BTreeMap::new(), &mut root)?;
@@ -103,6 +109,7 @@ impl Describer<'_> {
 
     /// The order of the build itself, with what its fetches brought.
     pub(crate) fn build(&self, fetched: &BTreeMap<String, Digest>) -> Result<Order, Obstacle> {
+        let _phase = self.timed();
         let definition = &self.card.work.definition;
         let mut root = InputRoot::default();
         for (name, digest) in fetched {
@@ -134,6 +141,7 @@ impl Describer<'_> {
 
     /// The order of the check with this number, of `artifact`.
     pub(crate) fn check(&self, number: usize, artifact: &Digest) -> Result<Order, Obstacle> {
+        let _phase = self.timed();
         let definition = &self.card.work.definition;
         let check = &definition.verify[number];
         let mut root = InputRoot::default();

@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::event::Event;
 use crate::store::{ActionLock, StoreError};
+use crate::timings;
 
 use super::fault::Obstacle;
 use super::perform::blocking;
@@ -21,7 +22,7 @@ use super::{CheckRecord, Engine, Mark, Marked, store_error};
 pub(super) const GROUP: usize = 64;
 
 /// ... or when its first one is this old.
-const GROUP_AGE: Duration = Duration::from_millis(50);
+const GROUP_AGE: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// Makes what is done durable, then remembers, links and marks it.
@@ -39,6 +40,7 @@ impl Engine {
         let (workspace, mark) = (Arc::clone(&self.workspace), Arc::clone(mark));
         let stems = to_mark.clone();
         let marked = blocking(move || {
+            let phase = timings::phase("remember cards").about(pending.len());
             let runs = pending.iter().filter_map(|(_, done)| done.run.as_ref());
             let added = workspace.local.add_all(runs);
             added.map_err(|e| store_error(&e))?;
@@ -49,6 +51,11 @@ impl Engine {
                     linked.map_err(|e| store_error(&e))?;
                 }
             }
+            drop(phase);
+            if stems.is_empty() {
+                return Ok(Vec::new());
+            }
+            let _phase = timings::phase("mark").about(stems.len());
             mark(&stems)
         });
         let marked = marked
@@ -72,6 +79,7 @@ impl Engine {
         let made = self.made.take();
         self.pending_since.set(None);
         let store = Arc::clone(&self.workspace.store);
+        let _phase = timings::phase("flush").about(locks.len());
         blocking(move || store.flush()).await??;
         drop(locks);
         self.share(made);

@@ -18,6 +18,7 @@ mod difference;
 mod direct;
 mod durable;
 pub(crate) mod fault;
+mod kept;
 mod locks;
 pub(crate) mod order;
 mod output;
@@ -59,6 +60,7 @@ use crate::runner::definition::Kind;
 use crate::runner::units;
 use crate::schedule::{Ended, Limits, Number, Schedule, Weight};
 use crate::store::{ActionLock, CardRun, StoreError};
+use crate::timings;
 use crate::workspace::Workspace;
 
 pub use compare::Compared;
@@ -152,6 +154,10 @@ pub struct Engine {
     pending: RefCell<Vec<(Arc<PlannedCard>, Finished)>>,
     pending_since: Cell<Option<Instant>>,
     names: Cell<u64>,
+    /// Emptied roots, to be used again.
+    emptied: RefCell<Vec<(PathBuf, kept::Kept)>>,
+    /// Whether what is left of a root can be told from what was changed.
+    tells_changes: std::cell::OnceCell<bool>,
     /// The real path of the folder of actions' roots.
     roots: std::cell::OnceCell<Option<PathBuf>>,
     /// Whether it was said that builds are not confined as they should be.
@@ -204,6 +210,7 @@ impl Engine {
         mark: &Mark,
         listener: &mut Listener<'_>,
     ) -> Result<Report, Error> {
+        let _phase = timings::phase("run").about(plan.cards.len());
         let runtime = runtime()?;
         let (engine, received) = Engine::new(workspace, options);
         let engine = Rc::new(engine);
@@ -212,6 +219,9 @@ impl Engine {
             // disk a run that finds everything needs no such folder.
             drop(engine.workspace.store.scratch_folder());
         }
+        // A process has to try, while the first card is looked up.
+        let asked = Arc::clone(&engine.workspace);
+        drop(runtime.spawn_blocking(move || asked.kernel()));
         let local = tokio::task::LocalSet::new();
         let ran = local.block_on(
             &runtime,
@@ -219,6 +229,7 @@ impl Engine {
         );
         let new = engine.workspace.local.new_folder();
         engine.workspace.trace.save(&new);
+        engine.workspace.store.keep_tables();
         // Nothing blocking is worth waiting for once the run is over.
         runtime.shutdown_background();
         ran
@@ -248,6 +259,8 @@ impl Engine {
             pending: RefCell::default(),
             pending_since: Cell::new(None),
             names: Cell::new(0),
+            emptied: RefCell::default(),
+            tells_changes: Default::default(),
             roots: Default::default(),
             told_open: Cell::new(false),
             told_fixed: Cell::new(false),
@@ -273,6 +286,9 @@ impl Engine {
         let mut settling: Option<Settling<'_>> = None;
         let mut ahead = Ahead::new();
         let mut running: BTreeSet<Number> = BTreeSet::new();
+        // When each card ended, from when on its dependents wait for their turn.
+        let began = Instant::now();
+        let mut ends: Vec<Option<Instant>> = vec![None; cards.len()];
         self.emit(Event::RunStarted {
             cards: cards.len(),
             jobs: self.options.jobs,
@@ -282,7 +298,15 @@ impl Engine {
                 let engine = Rc::clone(&self);
                 let card = Arc::clone(&cards[number]);
                 running.insert(number);
-                tasks.spawn_local(async move { (number, engine.card(&card).await) });
+                let before = plan.prerequisites[number]
+                    .iter()
+                    .filter_map(|before| ends[*before]);
+                let ready = before.max().unwrap_or(began);
+                drop(timings::phase_of(timings::WAIT, &card.stem).since(ready));
+                tasks.spawn_local(async move {
+                    let _phase = timings::phase_of(timings::CARD, &card.stem);
+                    (number, engine.card(&card).await)
+                });
             }
             ahead.go_on(&self, &cards, &schedule);
             while let Ok(event) = received.try_recv() {
@@ -302,6 +326,7 @@ impl Engine {
                 Some(done) = tasks.join_next() => {
                     let (number, result) = done.map_err(|e| Error::Bug(e.to_string()))?;
                     running.remove(&number);
+                    ends[number] = Some(Instant::now());
                     let (ended, outcome) = self.take(&cards[number], result, &mut broken);
                     if broken.is_some() {
                         schedule.stop();

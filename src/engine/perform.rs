@@ -18,11 +18,13 @@ use crate::reapi::{ActionResult, ExecutedActionMetadata, Timestamp};
 use crate::runner::definition::Retries;
 use crate::runner::units;
 use crate::store::{Provenance, StoreError, nar_hash};
+use crate::timings;
 
 use super::Engine;
 use super::confine;
 use super::denial::Reach;
 use super::fault::Obstacle;
+use super::kept::{Kept, Laid, tells_changes_apart};
 use super::order::{Order, Part, Performed};
 use super::step_clock::{Look, StepClock};
 use super::surroundings::Surroundings;
@@ -50,7 +52,9 @@ impl Engine {
         forced: bool,
         again: Again,
     ) -> Result<Performed, Obstacle> {
+        let phase = timings::phase_of("lock", card);
         let lock = self.lock_action(card, order).await?;
+        drop(phase);
         if !forced && order.part_is_cached() {
             let store = Arc::clone(&self.workspace.store);
             let key = order.action.key;
@@ -96,6 +100,7 @@ impl Engine {
         performed: &Performed,
         started_at: jiff::Timestamp,
     ) -> Result<(), Obstacle> {
+        let _phase = timings::phase_of("record", card);
         let store = &self.workspace.store;
         for (_, bytes) in &order.action.blobs {
             store.put_blob(bytes)?;
@@ -165,25 +170,35 @@ impl Engine {
     ) -> Result<Performed, Obstacle> {
         let started = Instant::now();
         let store = Arc::clone(&self.workspace.store);
-        let root = store.scratch_folder()?.join(self.fresh_name());
+        let scratch = store.scratch_folder()?;
+        let (root, kept) = match self.emptied.borrow_mut().pop() {
+            Some((root, kept)) => (root, Some(kept)),
+            None => (scratch.join(self.fresh_name()), None),
+        };
         let root = ClearedFolder(root);
         // What is only looked at leaves the scene of the last run alone.
         let is_run = !self.options.verify;
         if is_run {
             self.forget_scene(card).await?;
         }
-        let trees = self
-            .lay(&root.0, order, order.is_moved(&self.workspace))
-            .await?;
+        let phase = timings::phase_of("stage", card);
+        let moved = order.is_moved(&self.workspace);
+        let laid = self.lay_over(&root.0, kept, order, moved).await?;
+        let trees = laid.0.clone();
+        drop(phase);
         let attempted = self
-            .carry_out(card, order, again, &root.0, &trees, started)
+            .carry_out(card, order, again, &root.0, laid, started)
             .await;
         if let Err(Obstacle::Failed(failure)) = &attempted
             && is_run
         {
             self.keep_scene(card, order, &root.0, trees, &failure.message);
         }
-        attempted
+        let (performed, kept) = attempted?;
+        if let Some(kept) = kept {
+            self.emptied.borrow_mut().push((root.keep(), kept));
+        }
+        Ok(performed)
     }
 
     /// Executes what is laid in `root`, and takes what it made.
@@ -193,9 +208,9 @@ impl Engine {
         order: &Arc<Order>,
         again: &Again,
         root: &Path,
-        trees: &[PathBuf],
+        (trees, laid): (Vec<PathBuf>, Laid),
         started: Instant,
-    ) -> Result<Performed, Obstacle> {
+    ) -> Result<(Performed, Option<Kept>), Obstacle> {
         let log = self.log_of(card);
         let (output, from) = open_log(&log)?;
         self.emit(Event::PartStarted {
@@ -203,7 +218,7 @@ impl Engine {
             part: order.step_name(1),
         });
         let empty_caches = self.options.no_caches;
-        let mut execution = self.execution(order, root, trees.to_vec(), output, empty_caches)?;
+        let mut execution = self.execution(order, root, trees, output, empty_caches)?;
         let (isolation, seen_root) = (execution.isolation.clone(), execution.cwd.clone());
         straight::without_driver(&mut execution, order, root, &self.roots);
         let outcome = self.watch(card, order, root, execution).await?;
@@ -225,20 +240,21 @@ impl Engine {
             return Err(Obstacle::failed("log", message, "free some space").with_log(log));
         }
         let took = started.elapsed();
-        let (artifact, moved) = match order.part {
-            Part::Check(..) => (Digest::of(b""), false),
+        let (artifact, moved, kept) = match order.part {
+            Part::Check(..) => (Digest::of(b""), false, None),
             _ => self
-                .adopt(order, again, root)
+                .adopt(card, order, again, root, laid)
                 .await
                 .map_err(|fault| fault.with_log(log.clone()))?,
         };
-        Ok(Performed {
+        let performed = Performed {
             artifact,
             executed: true,
             moved,
             took,
             output: Some((log, from..to)),
-        })
+        };
+        Ok((performed, kept))
     }
 
     /// Lays the root of `order`; `moved` says whether its steps see it at its
@@ -249,6 +265,17 @@ impl Engine {
         order: &Arc<Order>,
         moved: bool,
     ) -> Result<Vec<PathBuf>, Obstacle> {
+        Ok(self.lay_over(root, None, order, moved).await?.0)
+    }
+
+    /// The same in a root of which some is there already.
+    async fn lay_over(
+        &self,
+        root: &Path,
+        kept: Option<Kept>,
+        order: &Arc<Order>,
+        moved: bool,
+    ) -> Result<(Vec<PathBuf>, Laid), Obstacle> {
         let store = Arc::clone(&self.workspace.store);
         let (root, order) = (root.to_owned(), Arc::clone(order));
         let laid = blocking(move || {
@@ -257,7 +284,9 @@ impl Engine {
                 true => Path::new(confine::FIXED_TREES).join(digest.hex()),
                 false => store.path_of_tree(digest),
             };
-            stage::stage(&root, &order.action.root, &tree, &linked, &order.host)
+            let inputs = &order.action.root;
+            let kept = kept.unwrap_or_default();
+            stage::stage_over(&root, kept, inputs, &tree, &linked, &order.host)
         });
         laid.await?
             .map_err(|fault| Obstacle::failed("stage", fault.to_string(), ""))
@@ -299,6 +328,7 @@ impl Engine {
         root: &Path,
         execution: Execution,
     ) -> Result<Outcome, Obstacle> {
+        let _phase = timings::phase_of("execute", card);
         let keeper = self.keeper().await?;
         let running = keeper.execute(execution).await;
         let stopper = running.stopper();
@@ -406,14 +436,22 @@ impl Engine {
     }
 
     /// Takes `out/` into the store, once it is what it must be; tells whether an
-    /// input moved meanwhile. The rest of the root is deleted in the same turn.
+    /// input moved meanwhile, and what is left of the root to be used again.
     async fn adopt(
         &self,
+        card: &Stem,
         order: &Arc<Order>,
         again: &Again,
         root: &Path,
-    ) -> Result<(Digest, bool), Obstacle> {
+        laid: Laid,
+    ) -> Result<(Digest, bool, Option<Kept>), Obstacle> {
+        let _phase = timings::phase_of("take in", card);
         let store = Arc::clone(&self.workspace.store);
+        let scratch = store.scratch_folder()?;
+        let tells = self
+            .tells_changes
+            .get_or_init(|| tells_changes_apart(&scratch));
+        let laid = tells.then_some(laid);
         let (again, root) = (Arc::clone(again), root.to_owned());
         let (out, order) = (root.join("out"), Arc::clone(order));
         let adopted = blocking(move || {
@@ -433,12 +471,16 @@ impl Engine {
                     return Err(Obstacle::failed("hash", message, help));
                 }
             }
+            let laid = laid.filter(|laid| laid.is_whole(&root));
             match store.adopt(&out) {
                 Ok(tree) => {
                     // A vanished input is one that moved, too.
                     let moved = again().ok() != Some(order.action.key);
-                    stage::clear_laid(&root);
-                    Ok((tree.digest, moved))
+                    let kept = laid.and_then(|laid| laid.empty(&root).ok());
+                    if kept.is_none() {
+                        stage::clear(&root);
+                    }
+                    Ok((tree.digest, moved, kept))
                 }
                 Err(error) => Err(refusal(error, &out)),
             }
@@ -472,9 +514,18 @@ fn refusal(mut error: StoreError, out: &Path) -> Obstacle {
 /// A folder that is deleted when it is no longer needed.
 pub(super) struct ClearedFolder(pub(super) PathBuf);
 
+impl ClearedFolder {
+    /// The folder, which stays.
+    fn keep(mut self) -> PathBuf {
+        std::mem::take(&mut self.0)
+    }
+}
+
 impl Drop for ClearedFolder {
     fn drop(&mut self) {
-        stage::clear(&self.0);
+        if !self.0.as_os_str().is_empty() {
+            stage::clear(&self.0);
+        }
     }
 }
 

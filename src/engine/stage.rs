@@ -4,21 +4,21 @@
 //! change them and never what another card reads; whole trees become links into
 //! the store, which is read-only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, Mode, OFlags, Timespec, Timestamps, futimens, symlinkat, unlinkat, utimensat,
-};
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, futimens, symlinkat, utimensat};
 use rustix::io::Errno;
 
 use crate::action::{HOST_TOOLS, InputRoot, Node, driver};
 use crate::digest::Digest;
 use crate::fail_point;
+
+use super::kept::{Kept, KeptFile, Laid};
 
 /// The folder below the root that a confined step has for `/tmp`.
 pub(crate) const TEMPORARY: &str = ".mikado/tmp";
@@ -63,6 +63,7 @@ const TIMES: Timestamps = Timestamps {
 /// # Errors
 ///
 /// The first file that could not be laid; `root` is then of no use.
+#[cfg(test)]
 pub(crate) fn stage(
     root: &Path,
     inputs: &InputRoot,
@@ -70,42 +71,79 @@ pub(crate) fn stage(
     linked: &dyn Fn(&Digest) -> PathBuf,
     host: &[HostProgram],
 ) -> Result<Vec<PathBuf>, Fault> {
+    stage_over(root, Kept::default(), inputs, tree, linked, host).map(|(trees, _)| trees)
+}
+
+/// The same in a root of which `kept` is there already; also returns what is
+/// needed to use it once more.
+///
+/// # Errors
+///
+/// The first file that could not be laid; `root` is then of no use.
+pub(crate) fn stage_over(
+    root: &Path,
+    mut kept: Kept,
+    inputs: &InputRoot,
+    tree: &dyn Fn(&Digest) -> PathBuf,
+    linked: &dyn Fn(&Digest) -> PathBuf,
+    host: &[HostProgram],
+) -> Result<(Vec<PathBuf>, Laid), Fault> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |source| Fault { path, source }
     };
-    let open = |path: &Path| {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)
-    };
-    fs::create_dir_all(root).map_err(at(root))?;
-    let base = open(root).map_err(at(root))?;
-    let mut folders: BTreeSet<&str> = BTreeSet::new();
-    for folder in FOLDERS {
-        make_folder(&base, folder).map_err(at(&root.join(folder)))?;
-        folders.insert(folder);
+    if kept.is_empty() {
+        fs::create_dir_all(root).map_err(at(root))?;
     }
+    let base = open_folder(root).map_err(at(root))?;
+    // The folders of the inputs, which get the one time, and all.
     let mut made: BTreeSet<&str> = BTreeSet::from(["work"]);
-    let mut trees = Vec::new();
     for (path, node) in inputs.iter() {
-        let parent = match node {
+        let folder = match node {
             Node::Folder => Some(path),
             _ => path.rsplit_once('/').map(|(parent, _)| parent),
         };
-        for folder in parent.into_iter().flat_map(outer_first) {
-            made.insert(folder);
-            if folders.insert(folder) {
-                make_folder(&base, folder).map_err(at(&root.join(folder)))?;
-            }
+        made.extend(folder.into_iter().flat_map(outer_first));
+    }
+    let folders: BTreeSet<&str> = FOLDERS.into_iter().chain(made.iter().copied()).collect();
+    let files = kept_files(inputs);
+    // Where a small copy may lie until it is written anew.
+    let is_free = |path: &str| match inputs.get(path) {
+        None => true,
+        Some(Node::File { stamp, .. }) => stamp.size <= SMALL,
+        Some(_) => false,
+    };
+    let left = kept.leave(&base, &folders, &files, is_free);
+    left.map_err(at(root))?;
+    for folder in &folders {
+        if !kept.folders.contains(*folder) {
+            make_folder(&base, folder).map_err(at(&root.join(folder)))?;
+        }
+    }
+    let mut trees = Vec::new();
+    let (mut copies, mut others) = (Vec::new(), Vec::new());
+    for (path, node) in inputs.iter() {
+        if files.contains_key(path) {
+            continue;
         }
         let laid = match node {
-            Node::Folder => Ok(()),
+            Node::Folder => continue,
             Node::File {
                 origin,
                 executable,
                 stamp,
                 ..
-            } => copy(origin, stamp.size, &base, path, *executable),
+            } => {
+                // Where the file is there already, only its contents are wanted.
+                let old = stamp.size <= SMALL && kept.rename_spare(&base, path, *executable);
+                let laid = copy(origin, stamp.size, &base, path, *executable, old);
+                laid.map_err(at(&root.join(path)))?;
+                match stamp.size <= SMALL {
+                    true => copies.push((path.to_owned(), *executable)),
+                    false => others.push(path.to_owned()),
+                }
+                continue;
+            }
             Node::Generated {
                 bytes, executable, ..
             } => write(&base, path, bytes, *executable),
@@ -116,28 +154,73 @@ pub(crate) fn stage(
             }
         };
         laid.map_err(at(&root.join(path)))?;
+        others.push(path.to_owned());
     }
     for program in host {
         for name in &program.names {
-            let link = root.join(HOST_TOOLS).join(name);
+            let path = format!("{HOST_TOOLS}/{name}");
+            let link = root.join(&path);
             match symlink(&program.program, &link) {
                 // Two tools may be one program.
                 Err(error)
                     if error.kind() == io::ErrorKind::AlreadyExists
                         && fs::read_link(&link).is_ok_and(|text| text == program.program) => {}
-                made => made.map_err(at(&link))?,
+                made => {
+                    made.map_err(at(&link))?;
+                    others.push(path);
+                }
             }
         }
     }
-    for path in OWN_FILES {
-        write(&base, path, b"", false).map_err(at(&root.join(path)))?;
+    for (path, file) in &files {
+        if !kept.files.contains_key(*path) {
+            write(&base, path, file.bytes, file.executable).map_err(at(&root.join(path)))?;
+        }
     }
+    kept.drop_spares(&base).map_err(at(root))?;
     // Deepest first: laying a file changes its folder's time.
     for folder in made.iter().rev() {
         let timed = utimensat(&base, *folder, &TIMES, AtFlags::empty());
         timed.map_err(|error| at(&root.join(folder))(error.into()))?;
     }
-    Ok(trees)
+    let laid = Laid::look(&base, &folders, &files, copies, others).map_err(at(root))?;
+    Ok((trees, laid))
+}
+
+/// The files below `.mikado` that a root is to have.
+fn kept_files(inputs: &InputRoot) -> BTreeMap<&str, KeptFile<'_>> {
+    let own = OWN_FILES.map(|path| {
+        let file = KeptFile {
+            bytes: b"",
+            executable: false,
+            digest: Digest::of(b""),
+        };
+        (path, file)
+    });
+    let generated = inputs.iter().filter_map(|(path, node)| match node {
+        Node::Generated {
+            bytes,
+            executable,
+            digest,
+        } if path
+            .rsplit_once('/')
+            .is_some_and(|(in_, _)| in_ == OWN_FOLDER) =>
+        {
+            let file = KeptFile {
+                bytes,
+                executable: *executable,
+                digest: *digest,
+            };
+            Some((path, file))
+        }
+        _ => None,
+    });
+    own.into_iter().chain(generated).collect()
+}
+
+pub(super) fn open_folder(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
 /// The folder of a root for what is no input.
@@ -175,10 +258,24 @@ fn create(base: &OwnedFd, path: &str, executable: bool) -> io::Result<File> {
 /// kernel than to be asked for a copy.
 const SMALL: u64 = 32 * 1024;
 
-fn copy(origin: &Path, size: u64, base: &OwnedFd, path: &str, executable: bool) -> io::Result<()> {
+/// Copies a file; `old` says that there is one, whose contents are to go.
+fn copy(
+    origin: &Path,
+    size: u64,
+    base: &OwnedFd,
+    path: &str,
+    executable: bool,
+    old: bool,
+) -> io::Result<()> {
     fail_point::reach("stage.copy")?;
     let mut from = File::open(origin)?;
-    let mut to = create(base, path, executable)?;
+    let mut to = match old {
+        true => {
+            let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            File::from(rustix::fs::openat(base, path, flags, Mode::empty())?)
+        }
+        false => create(base, path, executable)?,
+    };
     if size <= SMALL {
         let mut bytes = Vec::with_capacity(size as usize + 1);
         (&mut from).take(SMALL).read_to_end(&mut bytes)?;
@@ -187,6 +284,11 @@ fn copy(origin: &Path, size: u64, base: &OwnedFd, path: &str, executable: bool) 
     if size > SMALL || from.stream_position()? >= SMALL {
         // In the kernel, by reflink where the file system has it.
         io::copy(&mut from, &mut to)?;
+    }
+    if old {
+        // Not before it was written: ext4 writes out at once what was cut to nothing.
+        let end = to.stream_position()?;
+        to.set_len(end)?;
     }
     set_time(&to)
 }
@@ -207,37 +309,6 @@ fn link(text: impl AsRef<Path>, base: &OwnedFd, path: &str) -> io::Result<()> {
 
 fn set_time(file: &File) -> io::Result<()> {
     Ok(futimens(file, &TIMES)?)
-}
-
-/// Deletes a root that was laid. What every root has is deleted by its name,
-/// which needs no look into folders; links that a step put there are not followed.
-pub(crate) fn clear_laid(root: &Path) {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = |base: &OwnedFd, path: &str| rustix::fs::openat(base, path, flags, Mode::empty());
-    // What is not empty is left for `clear`.
-    let rmdir = |base: &OwnedFd, path: &str| {
-        let _ = unlinkat(base, path, AtFlags::REMOVEDIR);
-    };
-    if let Ok(base) = rustix::fs::open(root, flags, Mode::empty()) {
-        for folder in FOLDERS.iter().filter(|folder| !folder.contains('/')) {
-            rmdir(&base, folder);
-        }
-        if let Ok(own) = open(&base, OWN_FOLDER) {
-            let inside = |path: &'static str| path.strip_prefix(".mikado/");
-            for file in OWN_FILES
-                .into_iter()
-                .chain([driver::PATH])
-                .filter_map(inside)
-            {
-                let _ = unlinkat(&own, file, AtFlags::empty());
-            }
-            FOLDERS
-                .into_iter()
-                .filter_map(inside)
-                .for_each(|folder| rmdir(&own, folder));
-        }
-    }
-    clear(root);
 }
 
 /// Deletes a folder with all that is in it, whatever modes a step left behind.

@@ -1,7 +1,7 @@
 //! Writes an index.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::CWD;
 use serde::{Deserialize, Serialize};
 
-use super::{FOLDER, GRAIN_NS, Index, KEPT, Kind, MAGIC, Member, Request, State, Watched};
+use super::{FOLDER, GRAIN_NS, Index, KEPT, Kind, MAGIC, Member, RECORD, Request, State, Watched};
 use crate::digest::Digest;
 use crate::fail_point;
 
@@ -77,14 +77,6 @@ impl<'a> New<'a> {
     fn bytes(mut self) -> Option<(&'a Request, Vec<u8>)> {
         let paths = std::mem::take(&mut self.watched).into_paths()?;
         let mut records = Vec::new();
-        if let Some((older, cards)) = self.older {
-            let stands = |record: &Record| {
-                !cards.contains(&record.card)
-                    && !paths.contains_key(&(record.path.clone(), record.kind))
-            };
-            records = older.records()?;
-            records.retain(stands);
-        }
         for ((path, kind), card) in paths {
             records.push(self.looked_at(path, kind, card)?);
         }
@@ -102,7 +94,20 @@ impl<'a> New<'a> {
                 });
             }
         }
-        let bytes = encode(self.request, &records, self.members, self.told)?;
+        let table = match self.older {
+            Some((older, cards)) => {
+                let new = records.iter().filter(|record| !record.kind.is_of_tree());
+                let new: HashSet<(&Path, Kind)> =
+                    new.map(|record| (&*record.path, record.kind)).collect();
+                let mut table = Table::below(older.places()?);
+                older.keep(&mut table, |card, path, kind| {
+                    !cards.contains(&card) && !new.contains(&(path, kind))
+                })?;
+                table
+            }
+            None => Table::below(bases(&records)),
+        };
+        let bytes = encode(self.request, table.with(&records)?, self.members, self.told)?;
         Some((self.request, bytes))
     }
 
@@ -137,37 +142,72 @@ fn has_fine_times() -> bool {
     cfg!(target_os = "linux") && number().zip(number()) >= Some((6, 13))
 }
 
+/// Paths with what was there, as they are kept: each below one of a few folders.
+pub(super) struct Table {
+    bases: Vec<PathBuf>,
+    pub(super) records: Vec<u8>,
+    pub(super) paths: Vec<u8>,
+}
+
+impl Table {
+    fn below(bases: Vec<PathBuf>) -> Table {
+        Table {
+            bases,
+            records: Vec::new(),
+            paths: Vec::new(),
+        }
+    }
+
+    fn with(mut self, records: &[Record]) -> Option<Table> {
+        // The root's own path ends with a slash, and others do not.
+        let bytes_of = |base: &PathBuf| match base.as_os_str().as_bytes() {
+            b"/" => Vec::new(),
+            bytes => bytes.to_vec(),
+        };
+        let numbers: BTreeMap<Vec<u8>, usize> = self.bases.iter().map(bytes_of).zip(0..).collect();
+        // Most paths lie in the same folder as the one before.
+        let mut last: (&[u8], usize) = (b"", *numbers.get(b"".as_slice())?);
+        for record in records {
+            let path = without_slashes_after(record.path.as_os_str().as_bytes());
+            let (folder, _) = split_last(path)?;
+            if folder != last.0 {
+                last = (folder, nearest(folder, &numbers)?);
+            }
+            let base = last.1;
+            let mut below = &path[self.bases[base].as_os_str().len()..];
+            while let Some(shorter) = below.strip_prefix(b"/") {
+                below = shorter;
+            }
+            if below.is_empty() {
+                return None;
+            }
+            self.push(u8::try_from(base).ok()?, below, record.kind, record.card)?;
+            record.state.encode(&mut self.records);
+        }
+        Some(self)
+    }
+
+    /// Adds the head of a record, whose state has to come next.
+    pub(super) fn push(&mut self, base: u8, path: &[u8], kind: Kind, card: u32) -> Option<()> {
+        let at = u32::try_from(self.paths.len()).ok()?;
+        self.records.extend(at.to_le_bytes());
+        self.records.extend(card.to_le_bytes());
+        self.records.extend([base, kind as u8, 0, 0]);
+        self.paths.extend(path);
+        self.paths.push(0);
+        Some(())
+    }
+}
+
 /// The bytes: magic, request, then counts, bases, records, paths, cards, what is
 /// told, and a checksum of all before it. Numbers are little endian.
-fn encode(
-    request: &Request,
-    records: &[Record],
-    members: &[Member],
-    told: &Told,
-) -> Option<Vec<u8>> {
-    let bases = bases(records);
-    let mut table = Vec::new();
-    let mut paths: Vec<u8> = Vec::new();
-    for record in records {
-        let base = bases.iter().rposition(|base| {
-            let below = record.path.strip_prefix(base);
-            below.is_ok_and(|below| !below.as_os_str().is_empty())
-        });
-        let base = base?;
-        let below = record.path.strip_prefix(&bases[base]).ok()?;
-        table.extend(u32::try_from(paths.len()).ok()?.to_le_bytes());
-        table.extend(record.card.to_le_bytes());
-        table.extend([u8::try_from(base).ok()?, record.kind as u8, 0, 0]);
-        record.state.encode(&mut table);
-        paths.extend(below.as_os_str().as_bytes());
-        paths.push(0);
-    }
+fn encode(request: &Request, table: Table, members: &[Member], told: &Told) -> Option<Vec<u8>> {
     let mut lines: Vec<u8> = Vec::new();
     for member in members {
         member.encode(&mut lines)?;
     }
     let mut places: Vec<u8> = Vec::new();
-    for base in &bases {
+    for base in &table.bases {
         places.extend(base.as_os_str().as_bytes());
         places.push(0);
     }
@@ -175,9 +215,9 @@ fn encode(
     let mut bytes = MAGIC.to_vec();
     bytes.extend(request.digest.hash);
     let counts = [
-        records.len(),
+        table.records.len() / RECORD,
         places.len(),
-        paths.len(),
+        table.paths.len(),
         members.len(),
         lines.len(),
         told.len(),
@@ -185,7 +225,7 @@ fn encode(
     for count in counts {
         bytes.extend(u32::try_from(count).ok()?.to_le_bytes());
     }
-    for part in [places, table, paths, lines, told] {
+    for part in [places, table.records, table.paths, lines, told] {
         bytes.extend(part);
     }
     let sum = crc32fast::hash(&bytes);
@@ -193,11 +233,35 @@ fn encode(
     Some(bytes)
 }
 
+/// The number of the deepest of these folders that is `folder` or above it.
+fn nearest(mut folder: &[u8], numbers: &BTreeMap<Vec<u8>, usize>) -> Option<usize> {
+    loop {
+        if let Some(number) = numbers.get(folder) {
+            return Some(*number);
+        }
+        folder = split_last(folder)?.0;
+    }
+}
+
+/// A path as its folder and its name; `None` where it is not absolute.
+fn split_last(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = path.iter().rposition(|byte| *byte == b'/')?;
+    Some((without_slashes_after(&path[..at]), &path[at + 1..]))
+}
+
+fn without_slashes_after(mut path: &[u8]) -> &[u8] {
+    while let Some(shorter) = path.strip_suffix(b"/") {
+        path = shorter;
+    }
+    path
+}
+
 /// Folders that paths are kept below, so that looking at one is short: the root,
 /// and those in which many are. A path belongs to the last that it is below.
 fn bases(records: &[Record]) -> Vec<PathBuf> {
     const MOST: usize = 100;
-    let mut counts: BTreeMap<&Path, usize> = BTreeMap::new();
+    // By their bytes, since paths are compared part by part.
+    let mut counts: BTreeMap<&[u8], usize> = BTreeMap::new();
     for record in records {
         // A tree's folder is one of many; what they are in counts. What is not
         // there may lie in a folder that is not there.
@@ -207,11 +271,12 @@ fn bases(records: &[Record]) -> Vec<PathBuf> {
             _ => record.path.parent(),
         };
         if let Some(above) = above {
-            *counts.entry(above).or_default() += 1;
+            *counts.entry(above.as_os_str().as_bytes()).or_default() += 1;
         }
     }
     let mut often: Vec<(usize, &Path)> = counts
         .into_iter()
+        .map(|(path, count)| (Path::new(OsStr::from_bytes(path)), count))
         .filter(|(path, count)| *count > 1 && path.parent().is_some())
         .map(|(path, count)| (count, path))
         .collect();
@@ -245,5 +310,25 @@ fn forget_old(folder: &Path) {
     let old = files.len().saturating_sub(KEPT);
     for (_, path) in files.into_iter().take(old) {
         drop(fs::remove_file(path));
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_belongs_to_the_deepest_folder_that_it_lies_in() {
+        let folders = ["", "/a", "/a/b"].map(|folder| folder.as_bytes().to_vec());
+        let numbers: BTreeMap<Vec<u8>, usize> = folders.into_iter().zip(0..).collect();
+        let of = |path: &str| nearest(split_last(path.as_bytes()).unwrap().0, &numbers);
+        assert_eq!(of("/x"), Some(0));
+        assert_eq!(of("/ab/x"), Some(0));
+        assert_eq!(of("/a"), Some(0));
+        assert_eq!(of("/a/x/y"), Some(1));
+        assert_eq!(of("/a//x"), Some(1));
+        assert_eq!(of("/a/b/c/d"), Some(2));
+        assert_eq!(split_last(b"x"), None);
     }
 }

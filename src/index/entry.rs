@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{AtFlags, FileType, Stat, statat};
 
 /// How a path is looked at, and what of it has to stay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Kind {
     /// The entry itself: a file, a folder with its list of names, a link, or
@@ -32,6 +32,11 @@ impl Kind {
             4 => Some(Kind::Stored),
             _ => None,
         }
+    }
+
+    /// Whether it is of a tree of the store.
+    pub(super) fn is_of_tree(self) -> bool {
+        matches!(self, Kind::Tree | Kind::Stored)
     }
 
     fn flags(self) -> AtFlags {

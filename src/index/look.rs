@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use super::encode::Record;
-use super::{FOLDER, Kind, MAGIC, Member, NO_CARD, Request, State, Told};
+use super::encode::Table;
+use super::{FOLDER, Kind, MAGIC, Member, NO_CARD, RECORD, RECORD_HEAD, Request, State, Told};
 use crate::parallel;
+use crate::timings;
 
 /// Below so many records a second thread is not worth its start.
 const FEW: usize = 1500;
@@ -47,8 +48,15 @@ pub struct Index {
     parts: [usize; 6],
 }
 
+/// What is kept of a path beside its state.
+struct Head<'a> {
+    path: &'a CStr,
+    card: u32,
+    place: u8,
+    kind: Kind,
+}
+
 const HEAD: usize = MAGIC.len() + 32 + 6 * 4;
-const RECORD: usize = 12 + State::SIZE;
 
 impl Index {
     /// The index of `request`, looked for from its folder upward.
@@ -109,6 +117,7 @@ impl Index {
 
     /// Compares everything with the file system as it is.
     pub fn verdict(&self) -> Verdict {
+        let _phase = timings::phase("look at files").about(self.records);
         let Some(bases) = self.bases() else {
             return Verdict::Differs;
         };
@@ -131,15 +140,37 @@ impl Index {
     }
 
     fn bases(&self) -> Option<Vec<OwnedFd>> {
-        let mut bases = Vec::new();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        self.each_place(|path| openat(CWD, path, flags, Mode::empty()).ok())
+    }
+
+    /// The folders that paths are kept below.
+    pub(super) fn places(&self) -> Option<Vec<PathBuf>> {
+        self.each_place(|path| Some(PathBuf::from(OsStr::from_bytes(path.to_bytes()))))
+    }
+
+    fn each_place<T>(&self, each: impl Fn(&CStr) -> Option<T>) -> Option<Vec<T>> {
+        let mut places = Vec::new();
         let mut rest = self.part(0);
         while !rest.is_empty() {
             let path = CStr::from_bytes_until_nul(rest).ok()?;
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            bases.push(openat(CWD, path, flags, Mode::empty()).ok()?);
+            places.push(each(path)?);
             rest = &rest[path.to_bytes_with_nul().len()..];
         }
-        Some(bases)
+        Some(places)
+    }
+
+    /// Takes the head of a record apart.
+    fn head(&self, record: &[u8]) -> Option<Head<'_>> {
+        let head = record.first_chunk::<RECORD_HEAD>()?;
+        let number = |at: usize| Some(u32::from_le_bytes(head[at..at + 4].try_into().ok()?));
+        let path = self.part(2).get(number(0)? as usize..)?;
+        Some(Head {
+            path: CStr::from_bytes_until_nul(path).ok()?,
+            card: number(4)?,
+            place: head[8],
+            kind: Kind::of(head[9])?,
+        })
     }
 
     fn look(&self, bases: &[OwnedFd], start: usize, count: usize) -> Verdict {
@@ -161,15 +192,11 @@ impl Index {
     /// The card of a record that does not hold any more; `None` where that can't
     /// be told.
     fn differs(&self, bases: &[OwnedFd], record: &[u8]) -> Option<Option<u32>> {
-        let (head, state) = record.split_first_chunk::<12>()?;
-        let number = |at: usize| Some(u32::from_le_bytes(head[at..at + 4].try_into().ok()?));
-        let (path, card) = (number(0)? as usize, number(4)?);
-        let base: BorrowedFd<'_> = bases.get(usize::from(head[8]))?.as_fd();
-        let kind = Kind::of(head[9])?;
-        let path = CStr::from_bytes_until_nul(self.part(2).get(path..)?).ok()?;
-        let then = State::decode(state.first_chunk()?)?;
-        let now = State::look(base, path, kind)?;
-        Some((now != then).then_some(card))
+        let head = self.head(record)?;
+        let base: BorrowedFd<'_> = bases.get(usize::from(head.place))?.as_fd();
+        let then = State::decode(record.last_chunk()?)?;
+        let now = State::look(base, head.path, head.kind)?;
+        Some((now != then).then_some(head.card))
     }
 
     /// The cards of the run in their order: the stem, and whether it is a build.
@@ -194,32 +221,28 @@ impl Index {
         Some(members)
     }
 
-    /// What is kept of each path: the path, how it is looked at, the number of
-    /// its card, and its state. `None` where it can't be read.
-    pub(super) fn records(&self) -> Option<Vec<Record>> {
-        let mut places = Vec::new();
-        let mut rest = self.part(0);
-        while !rest.is_empty() {
-            let place = CStr::from_bytes_until_nul(rest).ok()?;
-            places.push(Path::new(OsStr::from_bytes(place.to_bytes())));
-            rest = &rest[place.to_bytes_with_nul().len()..];
+    /// Adds to a table below the same places what is kept of each path, where
+    /// `is_kept` says so of its card, the path and how it is looked at. `None` where
+    /// it can't be read.
+    pub(super) fn keep(
+        &self,
+        table: &mut Table,
+        is_kept: impl Fn(u32, &Path, Kind) -> bool,
+    ) -> Option<()> {
+        let places = self.places()?;
+        let mut whole = PathBuf::new();
+        for record in self.part(1).chunks_exact(RECORD) {
+            let head = self.head(record)?;
+            let path = head.path.to_bytes();
+            whole.clear();
+            whole.push(places.get(usize::from(head.place))?);
+            whole.push(OsStr::from_bytes(path));
+            if is_kept(head.card, &whole, head.kind) {
+                table.push(head.place, path, head.kind, head.card)?;
+                table.records.extend(&record[RECORD_HEAD..]);
+            }
         }
-        let records = self.part(1).chunks_exact(RECORD);
-        let record = |bytes: &[u8]| {
-            let (head, state) = bytes.split_first_chunk::<12>()?;
-            let number = |at: usize| Some(u32::from_le_bytes(head[at..at + 4].try_into().ok()?));
-            let path = self.part(2).get(number(0)? as usize..)?;
-            let path = CStr::from_bytes_until_nul(path).ok()?.to_bytes();
-            Some(Record {
-                path: places
-                    .get(usize::from(head[8]))?
-                    .join(OsStr::from_bytes(path)),
-                kind: Kind::of(head[9])?,
-                card: number(4)?,
-                state: State::decode(state.first_chunk()?)?,
-            })
-        };
-        records.map(record).collect()
+        Some(())
     }
 
     /// How many cards the run has.

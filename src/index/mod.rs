@@ -20,6 +20,7 @@ pub use entry::{Kind, State};
 pub use look::{Index, Verdict};
 pub use member::Member;
 pub use request::Request;
+pub(crate) use request::here;
 pub use watched::{NO_CARD, Watched};
 
 /// The folder of a work tree's indexes, in its `.mikado`.
@@ -34,3 +35,10 @@ const KEPT: usize = 8;
 /// File systems keep times as coarsely as the kernel's tick: what changed within
 /// it of the moment when reading began can have changed again unnoticed.
 const GRAIN_NS: i64 = 20_000_000;
+
+/// Bytes of what is kept of one path, before its state: where its text begins,
+/// its card, the folder that it is below, how it is looked at.
+const RECORD_HEAD: usize = 12;
+
+/// Bytes of what is kept of one path.
+const RECORD: usize = RECORD_HEAD + State::SIZE;

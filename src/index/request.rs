@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::{Digest, Hasher};
 use crate::remote::NAMESPACE;
+use crate::timings;
 
 /// Variables that decide what a run reads, beside those that runners name.
 const NAMES: [&str; 9] = [
@@ -51,8 +52,10 @@ impl Request {
         put(&own_program());
         put(&rustix::process::geteuid().as_raw().to_le_bytes());
         put(current.as_os_str().as_bytes());
-        for argument in arguments.iter().skip(1) {
-            put(argument.as_bytes());
+        // Who only wants to know how long it takes asks for the same.
+        let words = arguments.iter().skip(1);
+        for word in words.filter(|word| !timings::is_option(word)) {
+            put(word.as_bytes());
         }
         put(b"");
         let mut variables: Vec<(OsString, OsString)> = std::env::vars_os()
@@ -63,13 +66,9 @@ impl Request {
             put(name.as_bytes());
             put(value.as_bytes());
         }
-        let here = match directory(arguments) {
-            Some(folder) => current.join(folder),
-            None => current,
-        };
         Some(Request {
             digest: hasher.finish(),
-            here,
+            here: here(&current, arguments),
         })
     }
 
@@ -90,6 +89,7 @@ fn is_read(name: &OsStr) -> bool {
         || BEGINNINGS
             .iter()
             .any(|beginning| name.starts_with(beginning.as_bytes()))
+            && name != timings::VARIABLE.as_bytes()
 }
 
 /// What tells this program from another build of it.
@@ -110,8 +110,11 @@ fn own_program() -> Vec<u8> {
         .collect()
 }
 
-/// The folder of `-C`, where it is given as a word of its own.
-fn directory(arguments: &[OsString]) -> Option<&Path> {
-    let at = arguments.iter().position(|word| word == "-C")?;
-    arguments.get(at + 1).map(Path::new)
+/// The folder of `-C`, where it is given as a word of its own; else `current`.
+pub(crate) fn here(current: &Path, arguments: &[OsString]) -> PathBuf {
+    let at = arguments.iter().position(|word| word == "-C");
+    match at.and_then(|at| arguments.get(at + 1)) {
+        Some(folder) => current.join(folder),
+        None => current.to_owned(),
+    }
 }

@@ -11,6 +11,8 @@ pub mod page;
 mod plain;
 mod progress;
 mod summary;
+pub(crate) mod timings;
+pub(crate) mod trace;
 
 use std::ffi::OsStr;
 use std::io::{self, Write};

@@ -4,8 +4,9 @@
 //! where the file system can); links stay text. Never a hard link: root writes
 //! through any mode.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::error::{During as _, StoreError};
@@ -57,16 +58,49 @@ pub(super) fn copy_tree(from: &Path, to: &Path, modes: Modes) -> Result<(), Stor
 
 fn copy_file(from: &PathBuf, to: &PathBuf, modes: Modes) -> Result<(), StoreError> {
     fail_point::reach("copy.file").during("copy a file to", to)?;
-    fs::copy(from, to).during("copy a file to", to)?;
-    if modes == Modes::Kept {
-        return Ok(());
-    }
-    let mode = fs::metadata(to).during("look at", to)?.mode();
-    let mode = match mode & 0o100 {
-        0 => 0o644,
-        _ => 0o755,
+    let original = File::open(from).during("open", from)?;
+    let meta = original.metadata().during("look at", from)?;
+    let mode = match modes {
+        Modes::Kept => meta.mode() & 0o777,
+        Modes::Writable if meta.mode() & 0o100 == 0 => 0o644,
+        Modes::Writable => 0o755,
     };
-    fs::set_permissions(to, fs::Permissions::from_mode(mode)).during("set the mode of", to)
+    let mut options = File::options();
+    let copy = options.write(true).create_new(true).mode(mode).open(to);
+    let copy = copy.during("make the file", to)?;
+    copy_contents(&original, &copy, meta.len()).during("copy a file to", to)?;
+    // The umask may have taken some of it.
+    let mode = fs::Permissions::from_mode(mode);
+    copy.set_permissions(mode).during("set the mode of", to)
+}
+
+/// Copies `size` bytes by the kernel: without reading them where the file system
+/// can share them, and within the kernel where it can't.
+#[cfg(target_os = "linux")]
+fn copy_contents(original: &File, copy: &File, size: u64) -> io::Result<()> {
+    // What Linux copies in one call.
+    const MOST: usize = 0x7fff_f000;
+    let mut left = size;
+    while left > 0 {
+        let turn = usize::try_from(left).unwrap_or(MOST).min(MOST);
+        match rustix::fs::copy_file_range(original, None, copy, None, turn) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(copied) => left -= copied as u64,
+            // Between file systems, or unknown to one: sendfile is left.
+            Err(_) if left == size => return by_library(original, copy),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn copy_contents(original: &File, copy: &File, _size: u64) -> io::Result<()> {
+    by_library(original, copy)
+}
+
+fn by_library(mut original: &File, mut copy: &File) -> io::Result<()> {
+    io::copy(&mut original, &mut copy).map(drop)
 }
 
 fn copy_folder_mode(from: &Path, to: &Path, modes: Modes) -> Result<(), StoreError> {

@@ -32,6 +32,10 @@ impl Store {
         let Some(tree) = self.tree(digest)? else {
             return Err(StoreError::NoTree { digest: *digest });
         };
+        if self.is_writable() {
+            // What was found out by reading all of it is not to be read again.
+            self.flush()?;
+        }
         let destination = real_path(destination)?;
         let found = what_is_there(&destination)?;
         match found {

@@ -10,7 +10,6 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::error::{During as _, StoreError};
 use super::{layout, lockfile, scratch};
@@ -27,11 +26,11 @@ pub(super) struct Journal {
 }
 
 /// What came of reading on.
-pub(super) struct News<T> {
+pub(super) struct News {
     /// Whether the file was replaced, so that what was known is void.
     pub(super) anew: bool,
-    /// The lines that were not read before.
-    pub(super) lines: Vec<T>,
+    /// The lines that were not read before, each with its end.
+    pub(super) lines: Vec<u8>,
 }
 
 impl Journal {
@@ -52,7 +51,7 @@ impl Journal {
     }
 
     /// Reads what is new. A last line without its end is left for later.
-    pub(super) fn read_on<T: DeserializeOwned>(&mut self) -> Result<News<T>, StoreError> {
+    pub(super) fn read_on(&mut self) -> Result<News, StoreError> {
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -77,10 +76,8 @@ impl Journal {
             .rposition(|b| *b == b'\n')
             .map_or(0, |at| at + 1);
         self.read += whole as u64;
-        let lines = bytes[..whole]
-            .split(|b| *b == b'\n')
-            .filter_map(|line| serde_json::from_slice(line).ok())
-            .collect();
+        bytes.truncate(whole);
+        let lines = bytes;
         Ok(News { anew, lines })
     }
 
@@ -109,9 +106,9 @@ impl Journal {
 
     /// Replaces all lines by what `lines` makes of them, once the file is
     /// locked and `self` has read all of it.
-    pub(super) fn rewrite<T: Serialize, D: DeserializeOwned>(
+    pub(super) fn rewrite<T: Serialize>(
         &mut self,
-        lines: impl FnOnce(News<D>) -> Vec<T>,
+        lines: impl FnOnce(News) -> Vec<T>,
     ) -> Result<(), StoreError> {
         let _locked = self.locked()?;
         let bytes: Vec<u8> = lines(self.read_on()?).iter().flat_map(json_line).collect();

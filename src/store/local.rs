@@ -6,7 +6,11 @@
 //! elsewhere. Nothing here decides what is done again: losing all of it costs
 //! a look into the store.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +22,7 @@ use super::journal::{Journal, News, link_text, replace_link};
 use super::layout;
 use super::scratch;
 use crate::digest::Digest;
+use crate::parallel;
 
 /// How many runs of a card are remembered.
 const REMEMBERED: usize = 8;
@@ -120,6 +125,16 @@ pub struct Local {
 struct State {
     journal: Journal,
     cards: BTreeMap<String, CardHistory>,
+    /// Lines of the journal that nobody asked for yet.
+    unread: Unread,
+}
+
+/// Lines by the stem of their card, in their order, not yet taken apart: most
+/// runs ask for few cards.
+#[derive(Debug, Default)]
+struct Unread {
+    bytes: Vec<u8>,
+    lines: HashMap<String, Vec<Range<usize>>>,
 }
 
 impl Local {
@@ -131,10 +146,7 @@ impl Local {
         }
         sweep(&root.join("new"));
         layout::ignore_in_git(&root)?;
-        let mut state = State {
-            journal: Journal::new(root.join("records.jsonl"), root.join("new")),
-            cards: BTreeMap::new(),
-        };
+        let mut state = State::new(&root);
         state.read_on()?;
         let local = Local {
             root,
@@ -146,11 +158,9 @@ impl Local {
 
     /// The histories in a `.mikado` folder, which is only read.
     pub(crate) fn read(folder: &Path) -> Result<BTreeMap<String, CardHistory>, StoreError> {
-        let mut state = State {
-            journal: Journal::new(folder.join("records.jsonl"), folder.join("new")),
-            cards: BTreeMap::new(),
-        };
+        let mut state = State::new(folder);
         state.read_on()?;
+        state.take_all();
         Ok(state.cards)
     }
 
@@ -200,10 +210,25 @@ impl Local {
         }
     }
 
-    /// Whether the card's link leads to an artifact, by its text.
-    pub fn links_to(&self, store: &Store, stem: &str, artifact: &Digest) -> bool {
-        let text = link_text(&self.link_path(stem));
-        text.is_ok_and(|text| text == Some(self.link_target(store, artifact)))
+    /// Whether the links of all these cards lead to these artifacts, by their
+    /// text.
+    pub fn all_link_to(&self, store: &Store, links: &[(&str, &Digest)]) -> bool {
+        const TURN: usize = 500;
+        let Ok(folder) = File::open(self.root.join("artifacts")) else {
+            return false;
+        };
+        let stands = |(stem, artifact): &(&str, &Digest)| {
+            let mut text = [0; libc::PATH_MAX as usize];
+            let length = rustix::fs::readlinkat_raw(&folder, *stem, &mut text);
+            let target = self.link_target(store, artifact);
+            length.is_ok_and(|length| target.as_os_str().as_bytes() == &text[..length])
+        };
+        let turns: Vec<&[_]> = links.chunks(TURN).collect();
+        let turn = |links: &&[_]| match links.iter().all(stands) {
+            true => Ok(()),
+            false => Err(()),
+        };
+        parallel::each(&turns, parallel::cpus(), turn).is_ok()
     }
 
     /// Appends a run to the journal.
@@ -223,12 +248,16 @@ impl Local {
 
     /// What is remembered of a card.
     pub fn history(&self, stem: &str) -> CardHistory {
-        self.lock().cards.get(stem).cloned().unwrap_or_default()
+        let mut state = self.lock();
+        state.take(stem);
+        state.cards.get(stem).cloned().unwrap_or_default()
     }
 
     /// What is remembered of all cards, by stem.
     pub fn histories(&self) -> BTreeMap<String, CardHistory> {
-        self.lock().cards.clone()
+        let mut state = self.lock();
+        state.take_all();
+        state.cards.clone()
     }
 
     /// Learns what other processes appended.
@@ -242,14 +271,18 @@ impl Local {
 
     fn rewrite_if_large(&self) -> Result<(), StoreError> {
         let mut state = self.lock();
-        let kept: usize = state.cards.values().map(|card| card.runs.len()).sum();
         // Twice what it needs, by the size of a usual line.
-        if state.journal.len() < REWRITE_FROM.max(kept as u64 * 800) {
+        if state.journal.len() < REWRITE_FROM.max(state.kept() as u64 * 800) {
             return Ok(());
         }
-        let State { journal, cards } = &mut *state;
+        let State {
+            journal,
+            cards,
+            unread,
+        } = &mut *state;
         let written = journal.rewrite(|news| {
-            take(cards, news);
+            unread.add(news, cards);
+            unread.take_all(cards);
             lines(cards)
         });
         match written {
@@ -272,20 +305,98 @@ fn sweep(new: &Path) {
 }
 
 impl State {
+    fn new(folder: &Path) -> State {
+        State {
+            journal: Journal::new(folder.join("records.jsonl"), folder.join("new")),
+            cards: BTreeMap::new(),
+            unread: Unread::default(),
+        }
+    }
+
     fn read_on(&mut self) -> Result<(), StoreError> {
         let news = self.journal.read_on()?;
-        take(&mut self.cards, news);
+        self.unread.add(news, &mut self.cards);
         Ok(())
+    }
+
+    fn take(&mut self, stem: &str) {
+        self.unread.take(stem, &mut self.cards);
+    }
+
+    fn take_all(&mut self) {
+        self.unread.take_all(&mut self.cards);
+    }
+
+    /// How many runs are remembered, at most.
+    fn kept(&self) -> usize {
+        let unread = self.unread.lines.values();
+        let unread: usize = unread.map(|lines| lines.len().min(REMEMBERED)).sum();
+        let taken = self.cards.values().map(|card| card.runs.len());
+        taken.sum::<usize>() + unread
     }
 }
 
-fn take(cards: &mut BTreeMap<String, CardHistory>, news: News<CardRun>) {
-    if news.anew {
-        cards.clear();
+impl Unread {
+    /// Adds what is new; where the journal was replaced, all else is void.
+    fn add(&mut self, news: News, cards: &mut BTreeMap<String, CardHistory>) {
+        if news.anew {
+            cards.clear();
+            *self = Unread::default();
+        }
+        let mut start = self.bytes.len();
+        self.bytes.extend(&news.lines);
+        for line in news.lines.split_inclusive(|b| *b == b'\n') {
+            let end = start + line.len();
+            // A line that says of no card is torn, and passed over.
+            if let Some(stem) = stem_of(line) {
+                match self.lines.get_mut(stem.as_ref()) {
+                    Some(lines) => lines.push(start..end),
+                    None => drop(self.lines.insert(stem.into_owned(), vec![start..end])),
+                }
+            }
+            start = end;
+        }
     }
-    for run in news.lines {
-        cards.entry(run.stem.clone()).or_default().add(run);
+
+    /// Takes the lines of one card apart.
+    fn take(&mut self, stem: &str, cards: &mut BTreeMap<String, CardHistory>) {
+        for line in self.lines.remove(stem).into_iter().flatten() {
+            let Ok(run) = serde_json::from_slice::<CardRun>(&self.bytes[line]) else {
+                continue;
+            };
+            match cards.get_mut(&run.stem) {
+                Some(card) => card.add(run),
+                None => cards.entry(run.stem.clone()).or_default().add(run),
+            }
+        }
     }
+
+    fn take_all(&mut self, cards: &mut BTreeMap<String, CardHistory>) {
+        let mut stems: Vec<String> = self.lines.keys().cloned().collect();
+        stems.sort_unstable();
+        for stem in stems {
+            self.take(&stem, cards);
+        }
+        *self = Unread::default();
+    }
+}
+
+/// The stem that a line of the journal begins with, as `append` writes it; any
+/// other JSON is looked through for it.
+fn stem_of(line: &[u8]) -> Option<Cow<'_, str>> {
+    let usual = || {
+        let rest = line.strip_prefix(b"{\"stem\":\"")?;
+        let stem = &rest[..rest.iter().position(|b| *b == b'"')?];
+        match stem.contains(&b'\\') {
+            true => None,
+            false => std::str::from_utf8(stem).ok().map(Cow::Borrowed),
+        }
+    };
+    let searched = || {
+        let run = serde_json::from_slice::<CardRun>(line).ok()?;
+        Some(Cow::Owned(run.stem))
+    };
+    usual().or_else(searched)
 }
 
 /// The lines from which the same histories are read again.
@@ -298,7 +409,7 @@ fn lines(cards: &BTreeMap<String, CardHistory>) -> Vec<CardRun> {
 #[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
-    use std::fs::{self, File};
+    use std::fs;
     use std::io::Write as _;
 
     fn run(stem: &str, took_ms: u64, failed: bool) -> CardRun {

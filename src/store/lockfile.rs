@@ -3,15 +3,22 @@
 //! All are `flock` on a file of `locks/`, so the death of a process frees what
 //! it held. A lock file may be deleted by whoever holds its lock; whoever gets
 //! a lock therefore looks whether the file is still the one at that path.
+//!
+//! A file system makes and deletes files slowly, so a process keeps those that it has
+//! done with, locked, in its scratch folder: renamed to the name of another
+//! lock, such a file is held by it from the moment that it is there. To others
+//! that is a file that was made and locked in one step.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
 
 use super::error::{During as _, StoreError};
@@ -63,9 +70,69 @@ impl Lock {
 /// A lock that this process alone has, until this is dropped.
 #[derive(Debug)]
 pub struct ActionLock {
-    /// Held open: closing it frees the lock.
-    _file: File,
+    /// Held open: closing it frees the lock. There until this is dropped.
+    file: Option<File>,
     path: PathBuf,
+    /// Where the file goes when the lock is freed, if not away.
+    spares: Option<Arc<Spares>>,
+}
+
+/// Lock files that this process has done with, and holds.
+#[derive(Debug)]
+pub(super) struct Spares {
+    /// Where they lie: the process's scratch folder.
+    folder: PathBuf,
+    files: Mutex<Named>,
+}
+
+#[derive(Debug, Default)]
+struct Named {
+    idle: Vec<(File, PathBuf)>,
+    /// How many names there were.
+    count: u64,
+}
+
+impl Spares {
+    /// None yet, in the scratch folder of this process.
+    pub(super) fn new(folder: PathBuf) -> Arc<Spares> {
+        let files = Mutex::default();
+        Arc::new(Spares { folder, files })
+    }
+
+    /// A spare file as the lock at `path`; `None` where one is there, or it
+    /// can't be made so.
+    fn renamed(self: &Arc<Spares>, path: &Path, text: &str) -> io::Result<Option<ActionLock>> {
+        let Some((file, name)) = super::hold(&self.files).idle.pop() else {
+            return Ok(None);
+        };
+        fail_point::reach("lock.holder")?;
+        file.write_all_at(text.as_bytes(), 0)?;
+        if file.metadata()?.len() != text.len() as u64 {
+            file.set_len(text.len() as u64)?;
+        }
+        // Not where it would take the place of another's.
+        match renameat_with(CWD, &name, CWD, path, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(Some(ActionLock {
+                file: Some(file),
+                path: path.to_owned(),
+                spares: Some(self.clone()),
+            })),
+            Err(_) => {
+                super::hold(&self.files).idle.push((file, name));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Takes `file`, which lies at `path`, away to be used again; it stays locked.
+    fn take(&self, file: &mut Option<File>, path: &Path) -> io::Result<()> {
+        let mut files = super::hold(&self.files);
+        let name = self.folder.join(format!("lock-{}", files.count));
+        std::fs::rename(path, &name)?;
+        files.count += 1;
+        files.idle.extend(file.take().map(|file| (file, name)));
+        Ok(())
+    }
 }
 
 impl Drop for ActionLock {
@@ -73,7 +140,14 @@ impl Drop for ActionLock {
         // Deleted before it is freed; who waits for it sees that and makes a
         // new one. Otherwise there would be one file for each action ever.
         let _ = fail_point::reach("lock.free");
-        let _ = std::fs::remove_file(&self.path);
+        // Closed after that, whatever comes of it.
+        let spared = match &self.spares {
+            Some(spares) => spares.take(&mut self.file, &self.path),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        };
+        if spared.is_err() {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -87,7 +161,17 @@ pub enum TryLock {
 }
 
 /// Tries to lock the file at `path`.
-pub(super) fn try_lock(path: &Path, holder: &Holder) -> Result<TryLock, StoreError> {
+pub(super) fn try_lock(
+    path: &Path,
+    holder: &Holder,
+    spares: Option<&Arc<Spares>>,
+) -> Result<TryLock, StoreError> {
+    let text = serde_json::to_string(holder).unwrap_or_default();
+    if let Some(spares) = spares
+        && let Some(lock) = spares.renamed(path, &text).during("write", path)?
+    {
+        return Ok(TryLock::Acquired(lock));
+    }
     loop {
         let mut file = open(path)?;
         match file.try_lock() {
@@ -98,13 +182,13 @@ pub(super) fn try_lock(path: &Path, holder: &Holder) -> Result<TryLock, StoreErr
         if !is_at(&file, path)? {
             continue;
         }
-        let text = serde_json::to_string(holder).unwrap_or_default();
         fail_point::reach("lock.holder").during("write", path)?;
         file.set_len(0).during("write", path)?;
         file.write_all(text.as_bytes()).during("write", path)?;
         return Ok(TryLock::Acquired(ActionLock {
-            _file: file,
+            file: Some(file),
             path: path.to_owned(),
+            spares: spares.cloned(),
         }));
     }
 }
@@ -114,13 +198,14 @@ pub(super) fn try_lock(path: &Path, holder: &Holder) -> Result<TryLock, StoreErr
 pub(super) fn lock(
     path: &Path,
     holder: &Holder,
+    spares: Option<&Arc<Spares>>,
     mut wait: impl FnMut(&Holder) -> ControlFlow<()>,
 ) -> Result<Option<ActionLock>, StoreError> {
     // A blocking flock could not be given up, so it is asked for again and
     // again: soon at first, since most holders are about to finish.
     let mut pause = Duration::from_millis(1);
     loop {
-        match try_lock(path, holder)? {
+        match try_lock(path, holder, spares)? {
             TryLock::Acquired(lock) => return Ok(Some(lock)),
             TryLock::Held(other) => {
                 if wait(&other).is_break() {
@@ -182,7 +267,7 @@ pub(super) fn sweep(folder: &Path) -> Result<(), StoreError> {
             let hex = name.strip_prefix("group-").unwrap_or(name);
             Digest::from_hex(hex, 0).is_some()
         });
-        if is_one && let TryLock::Acquired(lock) = try_lock(&path, &Holder::default())? {
+        if is_one && let TryLock::Acquired(lock) = try_lock(&path, &Holder::default(), None)? {
             drop(lock);
         }
     }
@@ -200,17 +285,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let first = Holder::this_process("go-server");
-        let TryLock::Acquired(lock) = try_lock(&path, &first).unwrap() else {
+        let TryLock::Acquired(lock) = try_lock(&path, &first, None).unwrap() else {
             panic!("the lock is free");
         };
-        let TryLock::Held(holder) = try_lock(&path, &Holder::this_process("x")).unwrap() else {
+        let TryLock::Held(holder) = try_lock(&path, &Holder::this_process("x"), None).unwrap()
+        else {
             panic!("the lock is held");
         };
         assert_eq!(holder, first);
         drop(lock);
         assert!(!path.exists());
         assert!(matches!(
-            try_lock(&path, &first).unwrap(),
+            try_lock(&path, &first, None).unwrap(),
             TryLock::Acquired(_)
         ));
     }
@@ -220,9 +306,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let holder = Holder::this_process("a");
-        let _held = try_lock(&path, &holder).unwrap();
+        let _held = try_lock(&path, &holder, None).unwrap();
         let mut asked = 0;
-        let lock = lock(&path, &holder, |other| {
+        let lock = lock(&path, &holder, None, |other| {
             assert_eq!(other.card, "a");
             asked += 1;
             match asked {
@@ -235,16 +321,67 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_used_again_for_another_lock_and_is_never_free_between() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        let spares = Spares::new(dir.path().to_owned());
+        let take = |path: &Path, holder: &Holder| match try_lock(path, holder, Some(&spares)) {
+            Ok(TryLock::Acquired(lock)) => lock,
+            other => panic!("{other:?}"),
+        };
+        let long = take(&one, &Holder::this_process("a card with a long name"));
+        let inode = one.metadata().unwrap().ino();
+        // Who came while it was held, and asks again when it is not.
+        let mut waits = File::open(&one).unwrap();
+        drop(long);
+        assert!(!one.exists());
+        assert!(waits.try_lock().is_err());
+        let short = Holder::this_process("b");
+        let lock = take(&two, &short);
+        assert_eq!(two.metadata().unwrap().ino(), inode);
+        assert_eq!(read_holder(&mut waits), short);
+        assert!(matches!(try_lock(&two, &short, None), Ok(TryLock::Held(held)) if held == short));
+        // One that is held by another is not replaced.
+        let other = try_lock(&one, &short, None).unwrap();
+        drop(lock);
+        assert!(matches!(
+            try_lock(&one, &short, Some(&spares)),
+            Ok(TryLock::Held(_))
+        ));
+        drop(other);
+        let lock = take(&one, &short);
+        assert_eq!(one.metadata().unwrap().ino(), inode);
+        drop(lock);
+        // What a dead process left is no hindrance.
+        std::fs::write(&two, "left").unwrap();
+        drop(take(&two, &short));
+        assert!(!two.exists());
+    }
+
+    #[test]
     fn never_two_hold_one_lock() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let (inside, times) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
+            for number in 0..8 {
+                let spares = (number % 2 == 0).then(|| {
+                    let folder = dir.path().join(number.to_string());
+                    std::fs::create_dir(&folder).unwrap();
+                    Spares::new(folder)
+                });
+                let (path, inside, times) = (&path, &inside, &times);
+                scope.spawn(move || {
                     for _ in 0..20 {
                         let holder = Holder::this_process("a");
-                        let lock = lock(&path, &holder, |_| ControlFlow::Continue(())).unwrap();
+                        let lock =
+                            lock(
+                                path,
+                                &holder,
+                                spares.as_ref(),
+                                |_| ControlFlow::Continue(()),
+                            )
+                            .unwrap();
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                         thread::yield_now();
                         inside.fetch_sub(1, Ordering::SeqCst);

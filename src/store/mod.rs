@@ -31,7 +31,7 @@ mod witness;
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -65,6 +65,8 @@ pub struct Store {
     segments: Segments,
     known: trees::Known,
     scratch: Mutex<Option<Arc<Scratch>>>,
+    /// Lock files that are used again.
+    spare_locks: OnceLock<Arc<lockfile::Spares>>,
     /// Held by the thread that flushes.
     flushing: Mutex<()>,
     /// When this was opened, in milliseconds since 1970.
@@ -82,6 +84,7 @@ impl Store {
             layout,
             known: trees::Known::default(),
             scratch: Mutex::default(),
+            spare_locks: OnceLock::new(),
             flushing: Mutex::default(),
             opened_ms: now_ms(),
         })
@@ -95,6 +98,13 @@ impl Store {
     /// Whether this process may write to the store.
     pub fn is_writable(&self) -> bool {
         self.layout.writable
+    }
+
+    /// Leaves what this process learned of where records are for the next one.
+    pub fn keep_tables(&self) {
+        if self.is_writable() {
+            self.segments.keep_tables();
+        }
     }
 
     /// Where a tree lies, or would lie. Only `tree` says whether it is there.
@@ -224,9 +234,9 @@ impl Store {
     /// Tries to become the only one that has a lock, for `card`.
     pub fn try_lock(&self, what: &Lock, card: &str) -> Result<TryLock, StoreError> {
         self.layout.writable("lock an action")?;
-        self.scratch()?;
+        let spares = self.spare_locks()?;
         let path = self.layout.locks.join(what.name());
-        let lock = lockfile::try_lock(&path, &Holder::this_process(card))?;
+        let lock = lockfile::try_lock(&path, &Holder::this_process(card), Some(&spares))?;
         if matches!(lock, TryLock::Acquired(_)) {
             // The holder before may just have recorded what is wanted.
             self.refresh()?;
@@ -244,13 +254,20 @@ impl Store {
         wait: impl FnMut(&Holder) -> ControlFlow<()>,
     ) -> Result<Option<ActionLock>, StoreError> {
         self.layout.writable("lock an action")?;
-        self.scratch()?;
+        let spares = self.spare_locks()?;
         let path = self.layout.locks.join(what.name());
-        let lock = lockfile::lock(&path, &Holder::this_process(card), wait)?;
+        let holder = Holder::this_process(card);
+        let lock = lockfile::lock(&path, &holder, Some(&spares), wait)?;
         if lock.is_some() {
             self.refresh()?;
         }
         Ok(lock)
+    }
+
+    fn spare_locks(&self) -> Result<Arc<lockfile::Spares>, StoreError> {
+        let scratch = self.scratch()?;
+        let made = || lockfile::Spares::new(scratch.path().to_owned());
+        Ok(self.spare_locks.get_or_init(made).clone())
     }
 
     fn scratch(&self) -> Result<Arc<Scratch>, StoreError> {

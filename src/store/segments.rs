@@ -9,6 +9,7 @@
 
 mod append;
 mod index;
+mod table;
 
 pub(super) use index::Segments;
 

@@ -35,5 +35,6 @@ mod seeds;
 mod shell;
 mod support;
 mod tidy;
+mod timings;
 mod verify;
 mod view;

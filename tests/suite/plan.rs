@@ -59,3 +59,60 @@ fn plan_show_and_why_ask_no_tool() {
     sandbox.mikado("plan a").exits(0).says(unknown);
     assert_eq!(asked(), once);
 }
+
+/// A record of a run as `mikado` keeps it, so that durations are known.
+fn recorded(stem: &str, took_ms: u64) -> String {
+    format!("{{\"stem\":\"{stem}\",\"startedMs\":1,\"tookMs\":{took_ms},\"exit\":0}}\n")
+}
+
+fn fleet() -> Sandbox {
+    let records: String = [("a", 1000), ("b", 2000), ("c", 3000)]
+        .map(|(stem, took)| recorded(stem, took))
+        .concat();
+    Sandbox::new()
+        .runner("do", "inputs: []\nsteps: ['touch \"$OUT/x\"']")
+        .card("a", "status: active\nrunner: do")
+        .card("b", "status: active\nrunner: do\nrequires: [a]")
+        .card("c", "status: active\nrunner: do\nrequires: [a]")
+        .card("d", "status: active\nrunner: do\nrequires: [b, c]")
+        .card("by-hand", "status: active\nrequires: [d]")
+        .file(".mikado/records.jsonl", &records)
+}
+
+#[test]
+fn plan_for_workers_tells_times_the_critical_path_and_where_more_stop_paying() {
+    let sandbox = fleet();
+    sandbox
+        .mikado("plan --workers 4 --latency 100")
+        .exits(0)
+        .prints(
+            "4 cards executed anew, as they last took, each with 100 ms of latency:
+
+workers  time           speed-up  busy
+      1  8.4 s              1.0x  100 %
+      2  6.3 s              1.3x   67 %
+      4  6.3 s              1.3x   33 %
+
+more than 2 workers save less than 5 %
+no number takes less than 6.3 s: a -> c -> d
+1 card never executed here: counted as the median of the others
+",
+        );
+    let json = sandbox
+        .mikado("plan --workers 2 --format json")
+        .exits(0)
+        .json();
+    assert_eq!(json["cards"], 4);
+    assert_eq!(json["unknown"], 1);
+    assert_eq!(json["workers"][1]["tookMs"], 6000);
+    assert_eq!(json["criticalPath"][1]["stem"], "c");
+    assert_eq!(json["criticalPathMs"], 6000);
+    // It executes nothing and marks nothing.
+    assert!(sandbox.read("cards/a.md").contains("active"));
+}
+
+#[test]
+fn plan_for_no_workers_is_refused() {
+    let ran = fleet().mikado("plan --workers 0").exits(2);
+    drop(ran.says("1..=1000000"));
+}

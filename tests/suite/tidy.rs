@@ -48,6 +48,7 @@ fn pure_modules_touch_no_disk_and_no_process() {
         "src/reapi.rs",
         "src/report/page",
         "src/schedule.rs",
+        "src/simulation.rs",
         "src/standing.rs",
         "src/words.rs",
         "src/xml.rs",

@@ -113,7 +113,12 @@ impl Segments {
         fail_point::reach("segment.name").during("make", &path)?;
         fs::rename(&new, &path).during("make", &path)?;
         sync_folder(&self.folder)?;
-        Ok(Segment { number, salt, file })
+        Ok(Segment {
+            number,
+            salt,
+            file,
+            table: None,
+        })
     }
 
     /// Writes the newest record of each key for which `keep` says yes into new
@@ -178,23 +183,27 @@ impl Segments {
             let path = self.path(number);
             fail_point::reach("segment.delete").during("delete", &path)?;
             fs::remove_file(&path).during("delete", &path)?;
+            drop(fs::remove_file(self.table_path(number)));
         }
         sync_folder(&self.folder)?;
         self.load(&mut self.lock_state())?;
         Ok(before.saturating_sub(after))
     }
 
-    /// Deletes the segment that a killed process did not come to name.
+    /// Deletes the segment and the table that a killed process did not come to
+    /// name.
     pub(in super::super) fn sweep(&self) -> Result<(), StoreError> {
-        let new = self.unnamed();
-        if !new.exists() {
-            return Ok(());
+        for new in [self.unnamed(), self.unnamed_table()] {
+            if !new.exists() {
+                continue;
+            }
+            let _writing = lockfile::lock_briefly(&self.lock, false)?;
+            match fs::remove_file(&new) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                removed => removed.during("delete", &new)?,
+            }
         }
-        let _writing = lockfile::lock_briefly(&self.lock, false)?;
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            removed => removed.during("delete", &new),
-        }
+        Ok(())
     }
 
     /// Where a segment is made before it is named.

@@ -1,10 +1,11 @@
 //! Where each record is: in a segment, or still waiting to be appended.
 //!
-//! The index is built by scanning heads when it is first needed, and grows
+//! The index is built when it is first needed, from the tables that lie beside
+//! the segments and by scanning the heads of what they don't cover, and grows
 //! with what other processes append. It is looked up by 16 bytes of the key
 //! (a hash), and the whole key is compared with the frame that is read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -13,8 +14,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::error::{During as _, StoreError};
 use super::super::frame::{self, Head, SEGMENT_HEADER};
+use super::super::lockfile;
+use super::table::Table;
 use super::{Key, Kind};
 use crate::digest::Digest;
+
+/// So many bytes of heads are scanned again by the next process, rather than put
+/// into a table.
+const SCANNED: u64 = match cfg!(any(test, feature = "fail-points")) {
+    true => 64,
+    false => 32 * 1024,
+};
 
 /// All segments of a store.
 #[derive(Debug)]
@@ -31,6 +41,7 @@ pub(super) struct State {
     pub(super) segments: Vec<Arc<Segment>>,
     /// How far the last segment has been read, and whether odd bytes follow.
     pub(super) read: Option<frame::End>,
+    /// What was put, and what was scanned beyond the tables.
     index: HashMap<Short, Place>,
     pub(super) pending: Vec<Arc<Pending>>,
 }
@@ -41,6 +52,15 @@ pub(super) struct Segment {
     pub(super) number: u32,
     pub(super) salt: u64,
     pub(super) file: File,
+    /// Where the records of its beginning are.
+    pub(super) table: Option<Table>,
+}
+
+impl Segment {
+    /// Where what its table does not know begins.
+    fn beyond_table(&self) -> u64 {
+        self.table.as_ref().map_or(SEGMENT_HEADER, Table::covers)
+    }
 }
 
 /// A record that is put and not yet appended.
@@ -51,12 +71,17 @@ pub(in super::super) struct Pending {
 }
 
 /// 15 bytes of the key's hash and the kind.
-type Short = [u8; 16];
+pub(super) type Short = [u8; 16];
 
 #[derive(Clone, Debug)]
 enum Place {
     Pending(Arc<Pending>),
-    Segment { number: u32, offset: u64 },
+    Segment {
+        number: u32,
+        offset: u64,
+    },
+    /// In some table, and damaged.
+    Gone,
 }
 
 /// The short form of a key. A digest is a hash already.
@@ -81,6 +106,38 @@ impl State {
         self.index.insert(short(head.kind, &head.key), place);
     }
 
+    /// Where the newest record of a key is.
+    fn find(&self, key: &Short) -> Option<Place> {
+        let known = self.index.get(key);
+        let since = match known {
+            Some(Place::Pending(_)) => return known.cloned(),
+            Some(Place::Gone) => return None,
+            Some(Place::Segment { number, .. }) => *number,
+            None => 0,
+        };
+        // A table of a later segment has what is newer.
+        let later = self.segments.iter().rev();
+        let mut later = later.take_while(|segment| known.is_none() || segment.number > since);
+        let in_table = later.find_map(|segment| {
+            let offset = segment.table.as_ref()?.find(key)?;
+            let number = segment.number;
+            Some(Place::Segment { number, offset })
+        });
+        in_table.or_else(|| known.cloned())
+    }
+
+    /// Every key with the place of its newest record, in the order of the keys.
+    fn places(&self, kind: Kind) -> BTreeMap<Short, Place> {
+        let tables = self.segments.iter().filter_map(|s| s.table.as_ref());
+        let in_tables = tables.flat_map(Table::entries).map(|(key, _)| key);
+        let keys: BTreeSet<Short> = in_tables
+            .chain(self.index.keys().copied())
+            .filter(|key| key[15] == kind as u8)
+            .collect();
+        let place = |key: Short| Some((key, self.find(&key)?));
+        keys.into_iter().filter_map(place).collect()
+    }
+
     /// Replaces a pending record by the frame that it became, unless it was
     /// put anew meanwhile.
     pub(super) fn settle(&mut self, number: u32, offset: u64, pending: &Arc<Pending>) {
@@ -101,8 +158,8 @@ impl State {
 
     /// Whether the frame at this place is the last with its key.
     pub(super) fn is_newest(&self, number: u32, at: u64, head: &Head) -> bool {
-        matches!(self.index.get(&short(head.kind, &head.key)),
-            Some(Place::Segment { number: n, offset }) if (*n, *offset) == (number, at))
+        matches!(self.find(&short(head.kind, &head.key)),
+            Some(Place::Segment { number: n, offset }) if (n, offset) == (number, at))
     }
 
     fn segment(&self, number: u32) -> Option<Arc<Segment>> {
@@ -148,7 +205,7 @@ impl Segments {
     /// Whether a record is known, without reading it.
     pub(in super::super) fn has(&self, kind: Kind, key: Key<'_>) -> Result<bool, StoreError> {
         let short = short(kind as u8, &key.bytes());
-        Ok(self.loaded()?.index.contains_key(&short))
+        Ok(self.loaded()?.find(&short).is_some())
     }
 
     /// The payload of a record; `None` where it is unknown or damaged.
@@ -160,13 +217,13 @@ impl Segments {
         let bytes = key.bytes();
         let short = short(kind as u8, &bytes);
         let state = self.loaded()?;
-        let (number, offset) = match state.index.get(&short) {
-            None => return Ok(None),
+        let (number, offset) = match state.find(&short) {
+            None | Some(Place::Gone) => return Ok(None),
             Some(Place::Pending(pending)) => {
                 let same = pending.head.key == bytes;
                 return Ok(same.then(|| pending.payload.clone()));
             }
-            Some(Place::Segment { number, offset }) => (*number, *offset),
+            Some(Place::Segment { number, offset }) => (number, offset),
         };
         let Some(segment) = state.segment(number) else {
             return Ok(None);
@@ -199,16 +256,14 @@ impl Segments {
         let state = self.loaded()?;
         let mut places = Vec::new();
         let mut waiting = Vec::new();
-        for (short, place) in sorted(&state.index) {
-            if short[15] != kind as u8 {
-                continue;
-            }
+        for (short, place) in state.places(kind) {
             match place {
                 Place::Segment { number, offset } => {
-                    let segment = state.segment(*number);
-                    places.extend(segment.map(|segment| (*number, *offset, segment, *short)));
+                    let segment = state.segment(number);
+                    places.extend(segment.map(|segment| (number, offset, segment, short)));
                 }
-                Place::Pending(pending) => waiting.push(pending.clone()),
+                Place::Pending(pending) => waiting.push(pending),
+                Place::Gone => {}
             }
         }
         drop(state);
@@ -242,12 +297,47 @@ impl Segments {
     /// Forgets a damaged record, so that it is put again by whoever makes it.
     fn forget(&self, short: &Short, number: u32, offset: u64) -> Result<(), StoreError> {
         let mut state = self.loaded()?;
-        if matches!(state.index.get(short),
-            Some(Place::Segment { number: n, offset: o }) if (*n, *o) == (number, offset))
+        if matches!(state.find(short),
+            Some(Place::Segment { number: n, offset: o }) if (n, o) == (number, offset))
         {
-            state.index.remove(short);
+            state.index.insert(*short, Place::Gone);
         }
         Ok(())
+    }
+
+    /// Leaves tables for the next process, where this one had to scan much.
+    pub(in super::super) fn keep_tables(&self) {
+        // Writers take turns, so one name is enough for what is not whole yet.
+        let Ok(_writing) = lockfile::lock_briefly(&self.lock, false) else {
+            return;
+        };
+        let state = self.lock_state();
+        // What is pending hides what older frames of its key say.
+        if !state.pending.is_empty() {
+            return;
+        }
+        let last = state.last().map(|last| last.number);
+        for segment in &state.segments {
+            let end = match (last == Some(segment.number), state.read) {
+                (true, Some(end)) => end.good,
+                // What comes after the good part of an older one is damage.
+                (true, None) => continue,
+                (false, _) => segment.file.metadata().map_or(0, |meta| meta.len()),
+            };
+            if end < segment.beyond_table() + SCANNED {
+                continue;
+            }
+            let table = segment.table.iter();
+            let mut entries: BTreeMap<Short, u64> = table.flat_map(Table::entries).collect();
+            entries.extend(state.index.iter().filter_map(|(key, place)| match place {
+                Place::Segment { number, offset } if *number == segment.number => {
+                    Some((*key, *offset))
+                }
+                _ => None,
+            }));
+            let path = self.table_path(segment.number);
+            Table::write(&path, &self.unnamed_table(), (segment.salt, end), entries);
+        }
     }
 
     /// Bytes of all segments.
@@ -261,6 +351,15 @@ impl Segments {
 
     pub(super) fn path(&self, number: u32) -> PathBuf {
         self.folder.join(format!("{number:08}.seg"))
+    }
+
+    /// Where a table is made before it is named.
+    pub(super) fn unnamed_table(&self) -> PathBuf {
+        self.folder.join(".table")
+    }
+
+    pub(super) fn table_path(&self, number: u32) -> PathBuf {
+        self.folder.join(format!("{number:08}.table"))
     }
 
     pub(super) fn lock_state(&self) -> MutexGuard<'_, State> {
@@ -334,7 +433,13 @@ impl Segments {
             Err(error) => return Err(error).during("open", &path),
         };
         let salt = frame::read_salt(&file).during("read", &path)?;
-        Ok(salt.map(|salt| Segment { number, salt, file }))
+        let len = file.metadata().during("look at", &path)?.len();
+        Ok(salt.map(|salt| Segment {
+            table: Table::read(&self.table_path(number), salt, len),
+            number,
+            salt,
+            file,
+        }))
     }
 
     pub(super) fn read_segment(
@@ -346,7 +451,7 @@ impl Segments {
         let len = segment.file.metadata().during("look at", &path)?.len();
         let segment = Arc::new(segment);
         state.segments.push(segment.clone());
-        self.read_on(state, &segment, SEGMENT_HEADER, len)
+        self.read_on(state, &segment, segment.beyond_table(), len)
     }
 
     fn read_on(
@@ -366,13 +471,6 @@ impl Segments {
         state.read = Some(end.during("read", &self.path(segment.number))?);
         Ok(())
     }
-}
-
-/// The index in the order of its keys, for loops whose order can be seen.
-fn sorted(index: &HashMap<Short, Place>) -> Vec<(&Short, &Place)> {
-    let mut entries: Vec<_> = index.iter().collect();
-    entries.sort_by_key(|(short, _)| **short);
-    entries
 }
 
 /// The numbers of the segments in a folder, in order.

@@ -28,6 +28,7 @@ impl World {
         let mut files: Vec<_> = fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "seg"))
             .collect();
         files.sort();
         files
@@ -238,6 +239,46 @@ fn compaction_keeps_the_newest_and_others_go_on() {
 }
 
 #[test]
+fn what_was_scanned_is_found_in_tables_and_what_came_later_is_newer() {
+    let world = World::new();
+    let here = world.open();
+    for n in 0..100 {
+        here.note(&n.to_string(), "old");
+    }
+    here.flush();
+    here.keep_tables();
+    let there = world.open();
+    assert_eq!(there.noted("7").as_deref(), Some("old"));
+    let known = there.lock_state().last().unwrap().table.is_some();
+    assert!(known, "no table");
+    there.note("7", "new");
+    there.flush();
+    assert_eq!(world.open().noted("7").as_deref(), Some("new"));
+    there.keep_tables();
+    let last = world.open();
+    assert_eq!(last.noted("7").as_deref(), Some("new"));
+    assert_eq!(last.noted("8").as_deref(), Some("old"));
+    let mut found = Vec::new();
+    last.each(Kind::Note, |head, _| {
+        found.push(String::from_utf8(head.key.clone()).unwrap());
+        Ok(())
+    })
+    .unwrap();
+    found.sort();
+    let mut all: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    all.sort();
+    assert_eq!(found, all);
+    last.compact(|_| true).unwrap();
+    assert_eq!(world.open().noted("7").as_deref(), Some("new"));
+    let tables = fs::read_dir(world.dir.path().join("segments")).unwrap();
+    let tables = tables.filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().ends_with(".table")
+    });
+    assert_eq!(tables.count(), 0, "a table of a segment that is gone");
+}
+
+#[test]
 fn failed_append_leaves_everything_pending_and_the_file_as_it_was() {
     let world = World::new();
     let segments = world.open();
@@ -264,6 +305,7 @@ enum Step {
     Refresh(usize),
     Reopen(usize),
     Compact(usize),
+    Tables(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -273,6 +315,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..2usize).prop_map(Step::Refresh),
         1 => (0..2usize).prop_map(Step::Reopen),
         1 => (0..2usize).prop_map(Step::Compact),
+        2 => (0..2usize).prop_map(Step::Tables),
     ]
 }
 
@@ -314,6 +357,7 @@ proptest! {
                 Step::Compact(w) => {
                     open[w].compact(|_| true).unwrap();
                 }
+                Step::Tables(w) => open[w].keep_tables(),
             }
         }
         let fresh = world.open();

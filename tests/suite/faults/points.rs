@@ -10,6 +10,7 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use mikado::store::nar_hash;
 
@@ -35,6 +36,8 @@ enum Scene {
     Sources,
     /// A run when all is done.
     Done,
+    /// A run with a trace and an input that it does not know.
+    Touched,
 }
 
 /// All points, and the scene that reaches each.
@@ -84,8 +87,11 @@ const POINTS: &[(&str, Scene)] = &[
     ("store.file.write", Scene::Run),
     ("store.folder", Scene::Run),
     ("store.lock", Scene::Run),
+    ("table.name", Scene::Run),
+    ("table.write", Scene::Run),
     ("tools.replace", Scene::Sources),
     ("tools.write", Scene::Sources),
+    ("trace.append", Scene::Touched),
     ("trace.name", Scene::Run),
     ("trace.write", Scene::Run),
     ("tree.aside", Scene::Damaged),
@@ -256,9 +262,12 @@ fn check_end(ran: &Ran, reached: bool, fault: &str, context: &str) {
 
 fn arguments(scene: Scene) -> &'static [&'static str] {
     match scene {
-        Scene::Run | Scene::Damaged | Scene::Journal | Scene::Sources | Scene::Done => {
-            &["run", "--all"]
-        }
+        Scene::Run
+        | Scene::Damaged
+        | Scene::Journal
+        | Scene::Sources
+        | Scene::Done
+        | Scene::Touched => &["run", "--all"],
         Scene::Collect => &["store", "gc", "--max-size", "0"],
         Scene::Export => &["artifact", "export", "c00", "-o", "exported"],
         Scene::Verify => &["store", "verify"],
@@ -301,8 +310,27 @@ fn prepare(chain: &Chain, scene: Scene) {
             fs::remove_file(store.join("records.jsonl")).expect("records");
         }
         Scene::Sources => add_source(chain),
+        Scene::Touched => {
+            settle();
+            drop(chain.run().exits(0));
+            assert!(store.join("trace").exists(), "no trace");
+            let input = chain.inputs_of(0).join("text");
+            let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+            fs::File::options()
+                .write(true)
+                .open(input)
+                .and_then(|file| file.set_modified(hour_ago))
+                .expect("an older input");
+            settle();
+        }
         Scene::Run | Scene::Export | Scene::Done => {}
     }
+}
+
+/// Lets what was written become older than the clock's grain, within which no
+/// digest is kept.
+fn settle() {
+    std::thread::sleep(Duration::from_millis(40));
 }
 
 /// A card that takes its file out of a repository, and a tool.
