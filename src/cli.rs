@@ -67,7 +67,7 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub store: Option<PathBuf>,
-    /// Share results through the cache at URL (also: MIKADO_CACHE)
+    /// Share results through URL (also: MIKADO_CACHE)
     #[arg(
         long,
         global = true,
@@ -75,7 +75,7 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub cache: Option<String>,
-    /// What to use the cache for: off, read or read-write (also: MIKADO_CACHE_MODE)
+    /// off, read or read-write (also: MIKADO_CACHE_MODE)
     #[arg(
         long,
         global = true,
