@@ -87,6 +87,7 @@ impl Describer<'_> {
             pass_env: fetch.pass_env.clone(),
             fixed: definition.root == Root::Fixed,
             local,
+            elsewhere: fetch.remote && definition.root != Root::Fixed,
         })
     }
 
@@ -129,6 +130,7 @@ impl Describer<'_> {
             pass_env: definition.pass_env.clone(),
             fixed: definition.root == Root::Fixed,
             local: definition.opened_up(),
+            elsewhere: definition.goes_elsewhere(),
         })
     }
 
@@ -157,6 +159,7 @@ impl Describer<'_> {
             pass_env: definition.pass_env.clone(),
             fixed: definition.root == Root::Fixed,
             local: definition.opened_up(),
+            elsewhere: false,
         })
     }
 

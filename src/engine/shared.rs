@@ -61,7 +61,10 @@ impl Engine {
         Ok(found)
     }
 
-    async fn unless_cancelled<T>(&self, asked: impl Future<Output = T>) -> Result<T, Obstacle> {
+    pub(super) async fn unless_cancelled<T>(
+        &self,
+        asked: impl Future<Output = T>,
+    ) -> Result<T, Obstacle> {
         tokio::select! {
             answer = asked => Ok(answer),
             () = self.cancelled() => Err(Obstacle::Cancelled),

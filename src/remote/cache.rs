@@ -92,6 +92,18 @@ impl Cache {
         self.settings.address.to_string()
     }
 
+    /// How it is used.
+    pub fn settings(&self) -> &CacheSettings {
+        &self.settings
+    }
+
+    /// Whether it is this server, with these credentials.
+    pub(super) fn is_at(&self, other: &CacheSettings) -> bool {
+        self.settings.address == other.address
+            && self.settings.credentials == other.credentials
+            && self.settings.stall == other.stall
+    }
+
     /// What was done so far; `None` where nothing was.
     pub fn counts(&self) -> Option<CacheCounts> {
         self.tally.counts()
@@ -296,7 +308,7 @@ async fn printed(client: &Client, shared: &SharedResult) -> Vec<u8> {
 }
 
 /// Brings an artifact into the store, or the names in it; returns its digest.
-async fn take(
+pub(super) async fn take(
     client: &Client,
     store: &Arc<Store>,
     shared: &SharedResult,

@@ -57,6 +57,14 @@ impl Client {
         })
     }
 
+    /// The server, where it speaks the Remote Execution API.
+    pub(super) fn grpc(&self) -> Option<&Grpc> {
+        match &self.speaks {
+            Speaks::Grpc(grpc) => Some(grpc),
+            Speaks::Http(_) => None,
+        }
+    }
+
     /// What the server can do: asked once.
     pub async fn limits(&self) -> Result<Limits, Fault> {
         let asked = self.limits.get_or_try_init(async || match &self.speaks {
