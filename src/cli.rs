@@ -189,6 +189,8 @@ pub enum Command {
     Lock(commands::lock::LockArgs),
     /// Say what this machine can do, and what is missing
     Doctor(commands::doctor::DoctorArgs),
+    /// Look after the cache that machines share
+    Cache(commands::cache::CacheArgs),
     /// Look after the store
     Store(commands::store::StoreArgs),
 }
@@ -331,6 +333,7 @@ impl Command {
             Command::Ci(args) => commands::ci::run(args, context),
             Command::Lock(args) => commands::lock::run(args, context),
             Command::Doctor(args) => commands::doctor::run(args, context),
+            Command::Cache(args) => commands::cache::run(args, context),
             Command::Store(args) => commands::store::run_here(&args, context),
         }
     }
@@ -376,6 +379,7 @@ impl Command {
             },
             Command::Doctor(args) => args.format,
             Command::Audit(args) => args.format,
+            Command::Cache(args) => args.command.format(),
             Command::Store(args) => args.command.format(),
             Command::Log(_) | Command::Shell(_) | Command::Artifact(_) | Command::Lock(_) => {
                 Format::Text

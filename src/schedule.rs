@@ -232,6 +232,16 @@ impl Schedule {
         self.stopped = true;
     }
 
+    /// The cards that may start and are held back by the limits, the next first.
+    pub fn waiting(&self) -> impl Iterator<Item = Number> {
+        self.ready.iter().map(|(_, card)| *card)
+    }
+
+    /// Whether a card was started, or can't be any more.
+    pub fn was_started(&self, card: Number) -> bool {
+        matches!(self.states[card], State::Running | State::Over)
+    }
+
     /// How many cards are running.
     pub fn running(&self) -> usize {
         self.running_cards + self.running_elsewhere

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::card::Stem;
+use crate::digest::Digest;
 
 /// What `doctor` answers.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -83,4 +84,40 @@ pub struct UndeclaredObject {
     pub requires: Vec<String>,
     /// What to do where no line helps; null where one does.
     pub advice: Option<String>,
+}
+
+/// What `cache verify` answers.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
+pub struct CacheVerified {
+    /// The version of this format: 1.
+    pub schema_version: u32,
+    /// The address of the cache.
+    pub cache: String,
+    /// The builds that were looked up.
+    pub compared: Vec<ComparedObject>,
+    /// What went wrong meanwhile.
+    pub notes: Vec<String>,
+}
+
+/// A build beside what the cache has of it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
+pub struct ComparedObject {
+    /// The card.
+    pub stem: Stem,
+    /// `same`, `different`, or `absent`: the cache has nothing of it.
+    pub verdict: &'static str,
+    /// The artifact that the cache has.
+    pub cached: Option<Digest>,
+    /// The artifact that this machine makes.
+    pub made: Option<Digest>,
+    /// Who made the one of the cache.
+    pub by: Option<String>,
+    /// From which commit.
+    pub commit: Option<String>,
+    /// When: RFC 3339, UTC.
+    pub at: Option<String>,
 }

@@ -20,7 +20,9 @@ pub use card::{CardList, CardObject, Coded, FindingList, FindingObject, LastRun}
 pub use fault::Fault;
 pub use graph::{GraphCard, GraphObject, RequiredBy, UsedBy};
 pub use leaf::{BlockedCard, Blockers, Commands, Hold, Leaf, Next, NextCard};
-pub use machine::{AuditObject, Diagnosis, Health, HealthFinding, UndeclaredObject};
+pub use machine::{
+    AuditObject, CacheVerified, ComparedObject, Diagnosis, Health, HealthFinding, UndeclaredObject,
+};
 pub use run::{Ended, RunEvent, RunLine};
 pub use why::{ArtifactObject, Freshness, MadeBy, PlanList, PlannedObject, Reasons, Shown};
 

@@ -31,6 +31,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "init",
             "runner",
             "lock",
+            "cache",
             "store",
             "doctor",
             "schema",
@@ -41,7 +42,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
 ];
 
 /// One or two examples of each command: what to type, and what it is good for.
-const EXAMPLES: [(&str, &[(&str, &str)]); 31] = [
+const EXAMPLES: [(&str, &[(&str, &str)]); 32] = [
     (
         "run",
         &[
@@ -215,6 +216,13 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 31] = [
     (
         "doctor",
         &[("mikado doctor", "what works here, and what does not")],
+    ),
+    (
+        "cache",
+        &[(
+            "mikado cache verify --sample 20",
+            "is what it has what is made here?",
+        )],
     ),
     (
         "store",

@@ -6,6 +6,7 @@ pub(crate) mod again;
 pub mod artifact;
 pub mod audit;
 pub mod blocked;
+pub mod cache;
 pub mod check;
 pub mod ci;
 pub mod ci_matrix;

@@ -338,7 +338,7 @@ pub(crate) fn processors() -> usize {
 /// The memory that cards may ask for together: what the machine has, less an
 /// eighth for everything else.
 #[cfg(target_os = "linux")]
-fn memory() -> u64 {
+pub(crate) fn memory() -> u64 {
     let info = rustix::system::sysinfo();
     let total = info.totalram as u64 * u64::from(info.mem_unit.max(1));
     total - total / 8
@@ -346,6 +346,6 @@ fn memory() -> u64 {
 
 /// Where the machine does not say, cards are held back by `--jobs` alone.
 #[cfg(not(target_os = "linux"))]
-fn memory() -> u64 {
+pub(crate) fn memory() -> u64 {
     u64::MAX
 }

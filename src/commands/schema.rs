@@ -58,6 +58,8 @@ pub enum SchemaOf {
     Doctor,
     /// What `audit` answers.
     Audit,
+    /// What `cache verify` answers.
+    CacheVerify,
     /// What `affected` answers.
     Affected,
     /// What `ci matrix` answers.
@@ -165,6 +167,7 @@ fn schema(of: SchemaOf) -> Value {
         SchemaOf::Run => generator.into_root_schema_for::<answer::RunLine>(),
         SchemaOf::Verify => generator.into_root_schema_for::<VerifiedCards>(),
         SchemaOf::Doctor => generator.into_root_schema_for::<answer::Diagnosis>(),
+        SchemaOf::CacheVerify => generator.into_root_schema_for::<answer::CacheVerified>(),
         SchemaOf::Audit => generator.into_root_schema_for::<answer::AuditObject>(),
         SchemaOf::Affected => generator.into_root_schema_for::<Affected>(),
         SchemaOf::CiMatrix => generator.into_root_schema_for::<Matrix>(),

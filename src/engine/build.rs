@@ -289,7 +289,7 @@ impl Engine {
 
     /// The order of the build, and its result, where one is looked for and
     /// known: one turn beside the event loop for both.
-    async fn looked_up(
+    pub(super) async fn looked_up(
         &self,
         card: &Arc<PlannedCard>,
         requires: &BTreeMap<String, Digest>,
@@ -424,7 +424,7 @@ impl Engine {
         Ok(passed)
     }
 
-    async fn check_order(
+    pub(super) async fn check_order(
         &self,
         card: &Arc<PlannedCard>,
         requires: &BTreeMap<String, Digest>,

@@ -6,9 +6,11 @@
 //! start before; if the flush fails, neither they nor it are recorded. It
 //! prints nothing and decides nothing about cards: the plan says what to do.
 
+mod ahead;
 pub(crate) mod audit;
 mod beside;
 mod build;
+mod compare;
 pub(crate) mod confine;
 mod denial;
 pub(crate) mod describe;
@@ -60,6 +62,9 @@ use crate::schedule::{Ended, Limits, Number, Schedule, Weight};
 use crate::store::{ActionLock, CardRun, StoreError};
 use crate::workspace::Workspace;
 
+pub use compare::Compared;
+
+use ahead::Ahead;
 use durable::GROUP;
 use fault::Obstacle;
 use signals::Signals;
@@ -90,6 +95,8 @@ pub struct Options {
     pub given: BTreeMap<Stem, Digest>,
     /// Execute the builds asked for twice and compare what comes out.
     pub twice: bool,
+    /// Compare the builds asked for with what the shared cache has of them.
+    pub compare: bool,
     /// Tell what was printed when a result that is found was made.
     pub replay: bool,
 }
@@ -138,6 +145,10 @@ pub struct Engine {
     held: RefCell<Vec<ActionLock>>,
     /// What was executed and is to be uploaded once it is durable.
     made: RefCell<Vec<Made>>,
+    /// Whether the shared cache was asked for something.
+    lacked: Cell<bool>,
+    /// What was compared with the shared cache.
+    comparisons: RefCell<Vec<Compared>>,
     /// Cards that are done and not durable yet.
     pending: RefCell<Vec<(Arc<PlannedCard>, Finished)>>,
     pending_since: Cell<Option<Instant>>,
@@ -181,6 +192,8 @@ pub struct Report {
     pub exit: Exit,
     /// How each card of the plan ended, by its number.
     pub outcomes: Vec<Outcome>,
+    /// What was compared with the shared cache.
+    pub compared: Vec<Compared>,
 }
 
 impl Engine {
@@ -236,6 +249,8 @@ impl Engine {
             shown: RefCell::default(),
             held: RefCell::default(),
             made: RefCell::default(),
+            lacked: Cell::new(false),
+            comparisons: RefCell::default(),
             pending: RefCell::default(),
             pending_since: Cell::new(None),
             names: Cell::new(0),
@@ -264,6 +279,7 @@ impl Engine {
         let mut broken: Option<Error> = None;
         // One group at a time becomes durable, while others are executed.
         let mut settling: Option<Settling<'_>> = None;
+        let mut ahead = Ahead::new();
         let mut running: BTreeSet<Number> = BTreeSet::new();
         self.emit(Event::RunStarted {
             cards: cards.len(),
@@ -276,6 +292,7 @@ impl Engine {
                 running.insert(number);
                 tasks.spawn_local(async move { (number, engine.card(&card).await) });
             }
+            ahead.go_on(&self, &cards, &schedule);
             while let Ok(event) = received.try_recv() {
                 listener(&event);
             }
@@ -306,6 +323,7 @@ impl Engine {
                     // Those that lack it are told of at the end.
                     schedule.finish(number, ended);
                 }
+                Some(_) = ahead.tasks.join_next() => {}
                 Some(event) = received.recv() => listener(&event),
                 exit = signals.next() => {
                     schedule.stop();
@@ -329,6 +347,7 @@ impl Engine {
                 () = tokio::time::sleep(age), if pending > 0 && !settles => {}
             }
         }
+        drop(ahead);
         let goes_on = broken.is_none() && interrupted.is_none();
         if let Some(exit) = self.uploaded(&mut signals, goes_on).await {
             interrupted.get_or_insert(exit);
@@ -349,7 +368,13 @@ impl Engine {
             return Err(error);
         }
         let exit = interrupted.unwrap_or_else(|| exit_of(&outcomes));
-        Ok(Report { exit, outcomes })
+        let mut compared = self.comparisons.take();
+        compared.sort_by(|a, b| a.card.cmp(&b.card));
+        Ok(Report {
+            exit,
+            outcomes,
+            compared,
+        })
     }
 
     fn schedule(&self, plan: &Plan) -> Schedule {
@@ -417,6 +442,9 @@ impl Engine {
         }
         if self.is_repeated(card) {
             return self.twice(card).await;
+        }
+        if self.options.compare && card.asked {
+            return self.compared(card).await;
         }
         match card.work.kind {
             Kind::Page => Ok(Finished::passed(How::PassedOver, card)),

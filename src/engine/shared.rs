@@ -7,15 +7,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::digest::Digest;
 use crate::error::Exit;
 use crate::event::Event;
 use crate::remote::{Cache, FoundCheck, Made, Need, Wanted};
 use crate::store::{Provenance, StoredResult};
 
-use super::Engine;
 use super::fault::Obstacle;
 use super::order::Order;
 use super::signals::Signals;
+use super::{CheckRecord, Engine};
 
 /// After this long it is said what a run waits for at its end.
 const SILENT: Duration = Duration::from_secs(2);
@@ -37,6 +38,7 @@ impl Engine {
         let Some(cache) = self.cache_for(order) else {
             return Ok(None);
         };
+        self.lacked.set(true);
         let wanted = Wanted {
             key: order.action.key,
             messages: order.action.blobs.clone(),
@@ -50,6 +52,21 @@ impl Engine {
         Ok(found)
     }
 
+    /// The artifact that the shared cache has of `order`, by name alone, and who
+    /// made it.
+    pub(super) async fn shared_name(
+        &self,
+        order: &Order,
+    ) -> Result<Option<(Digest, Provenance)>, Obstacle> {
+        let Some(cache) = self.cache_for(order) else {
+            return Ok(None);
+        };
+        let found = self.unless_cancelled(cache.find_name(order.action.key));
+        let found = found.await?;
+        self.tell_of_cache();
+        Ok(found)
+    }
+
     /// That the check of `order` passed elsewhere.
     pub(super) async fn shared_check(&self, order: &Order) -> Result<Option<FoundCheck>, Obstacle> {
         let Some(cache) = self.cache_for(order) else {
@@ -59,6 +76,12 @@ impl Engine {
         let found = found.await?;
         self.tell_of_cache();
         Ok(found)
+    }
+
+    /// Whether it is recorded here that a check passed.
+    pub(super) fn knows_check(&self, key: &Digest) -> bool {
+        let known = self.workspace.store.check::<CheckRecord>(key);
+        known.is_ok_and(|known| known.is_some())
     }
 
     pub(super) async fn unless_cancelled<T>(
@@ -90,7 +113,7 @@ impl Engine {
     /// What `order` left, for others; without an artifact where it is a check.
     pub(super) fn made_of(
         order: &Order,
-        artifact: Option<crate::digest::Digest>,
+        artifact: Option<Digest>,
         output: Vec<u8>,
         provenance: Provenance,
     ) -> Made {

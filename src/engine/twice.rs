@@ -73,7 +73,7 @@ impl Engine {
     }
 
     /// Executes the order in the folder `place`, which lies in the scratch folder.
-    async fn executed_in(
+    pub(super) async fn executed_in(
         &self,
         card: &Arc<PlannedCard>,
         order: &Arc<Order>,

@@ -2,13 +2,12 @@
 //! however it fares. A fault is a miss, is told of once, and after a few of them
 //! the server is left alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinHandle;
 
 use super::breaker::{Breaker, Doing};
@@ -35,7 +34,13 @@ pub struct Cache {
     line: OnceLock<Result<Line, Fault>>,
     pub(super) uploads: Mutex<Vec<JoinHandle<()>>>,
     notes: Mutex<Vec<String>>,
+    /// What was asked for in this run.
+    results: Asked<(Digest, Need), StoredResult>,
+    checks: Asked<Digest, FoundCheck>,
 }
+
+/// Answers, each asked for once, also by several at one time.
+type Asked<K, T> = Mutex<BTreeMap<K, Arc<OnceCell<Option<T>>>>>;
 
 /// The connection, and the thread on which its calls run.
 #[derive(Debug)]
@@ -57,7 +62,7 @@ pub struct Wanted {
 }
 
 /// What of an artifact is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     /// The names in it, to describe what uses it.
     Names,
@@ -84,6 +89,8 @@ impl Cache {
             line: OnceLock::new(),
             uploads: Mutex::default(),
             notes: Mutex::default(),
+            results: Mutex::default(),
+            checks: Mutex::default(),
         }
     }
 
@@ -201,11 +208,10 @@ impl Cache {
             return None;
         }
         let line = self.line()?;
-        let began = Instant::now();
+        let _waiting = self.tally.wait();
         add(&self.tally.asked, 1);
         let work = work(Arc::clone(self), line.client.clone());
         let done = line.runtime.spawn(work).await;
-        self.tally.was_busy(began.elapsed());
         let done = done.unwrap_or_else(|error| Err(Fault::Here(format!("BUG: {error}"))));
         done.unwrap_or_else(|fault| {
             add(&self.tally.failed, 1);
@@ -222,9 +228,19 @@ impl Cache {
         wanted: Wanted,
         need: Need,
     ) -> Option<StoredResult> {
-        let store = Arc::clone(store);
-        self.ask(|cache, client| cache.found(client, store, wanted, need))
-            .await
+        let key = wanted.key;
+        let answer = Arc::clone(hold(&self.results).entry((key, need)).or_default());
+        let is_known = answer.initialized();
+        let asked = answer.get_or_init(|| {
+            let store = Arc::clone(store);
+            self.ask(|cache, client| cache.found(client, store, wanted, need))
+        });
+        let found = asked.await.clone()?;
+        if is_known && need == Need::Files {
+            // It was taken before; who asks again lacks it.
+            return store.lookup(&key).ok().flatten();
+        }
+        Some(found)
     }
 
     async fn found(
@@ -275,18 +291,37 @@ impl Cache {
         Ok(recorded.await??)
     }
 
-    /// Looks a check up.
-    pub async fn find_check(self: &Arc<Self>, key: Digest) -> Option<FoundCheck> {
+    /// The artifact that an action's result names, and who made it; nothing is taken.
+    pub async fn find_name(self: &Arc<Self>, key: Digest) -> Option<(Digest, Provenance)> {
         self.ask(|cache, client| async move {
             let Some(shared) = look_up(&client, &key).await? else {
                 return Ok(None);
             };
             add(&cache.tally.found, 1);
-            let output = printed(&client, &shared).await;
-            let took_ms = shared.provenance.took_ms;
-            Ok(Some(FoundCheck { output, took_ms }))
+            let artifact = match shared.artifact {
+                Some(artifact) => artifact,
+                None => listed(&client, &shared).await?.root,
+            };
+            Ok(Some((artifact, shared.provenance)))
         })
         .await
+    }
+
+    /// Looks a check up.
+    pub async fn find_check(self: &Arc<Self>, key: Digest) -> Option<FoundCheck> {
+        let answer = Arc::clone(hold(&self.checks).entry(key).or_default());
+        let asked = answer.get_or_init(|| {
+            self.ask(|cache, client| async move {
+                let Some(shared) = look_up(&client, &key).await? else {
+                    return Ok(None);
+                };
+                add(&cache.tally.found, 1);
+                let output = printed(&client, &shared).await;
+                let took_ms = shared.provenance.took_ms;
+                Ok(Some(FoundCheck { output, took_ms }))
+            })
+        });
+        asked.await.clone()
     }
 }
 
@@ -307,6 +342,13 @@ async fn printed(client: &Client, shared: &SharedResult) -> Vec<u8> {
     bytes.unwrap_or_default()
 }
 
+/// What is in an artifact.
+async fn listed(client: &Client, shared: &SharedResult) -> Result<Listing, Fault> {
+    let message = transfer::read_small(client, &BTreeSet::from([shared.tree])).await?;
+    let message = message.get(&shared.tree).ok_or(Fault::Gone(shared.tree))?;
+    Listing::read(message)
+}
+
 /// Brings an artifact into the store, or the names in it; returns its digest.
 pub(super) async fn take(
     client: &Client,
@@ -314,9 +356,7 @@ pub(super) async fn take(
     shared: &SharedResult,
     need: Need,
 ) -> Result<Digest, Fault> {
-    let message = transfer::read_small(client, &BTreeSet::from([shared.tree])).await?;
-    let message = message.get(&shared.tree).ok_or(Fault::Gone(shared.tree))?;
-    let listing = Arc::new(Listing::read(message)?);
+    let listing = Arc::new(listed(client, shared).await?);
     if shared.artifact.is_some_and(|said| said != listing.root) {
         return Err(Fault::Malformed(
             "its tree is another one than it says".into(),

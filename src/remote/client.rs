@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use super::address::{Address, Protocol};
 use super::credentials::Credentials;
 use super::fault::Fault;
+use super::gather::Gather;
 use super::grpc::Grpc;
 use super::http_cache::HttpCache;
 use super::limits::Limits;
@@ -23,6 +24,7 @@ use crate::reapi::ActionResult;
 pub struct Client {
     speaks: Speaks,
     limits: Arc<OnceCell<Limits>>,
+    gather: Arc<Gather>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +56,7 @@ impl Client {
         Ok(Client {
             speaks,
             limits: Arc::default(),
+            gather: Arc::default(),
         })
     }
 
@@ -63,6 +66,11 @@ impl Client {
             Speaks::Grpc(grpc) => Some(grpc),
             Speaks::Http(_) => None,
         }
+    }
+
+    /// Reads small blobs in batches with whoever else does.
+    pub(super) fn gather(&self) -> &Gather {
+        &self.gather
     }
 
     /// What the server can do: asked once.

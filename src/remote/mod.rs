@@ -17,6 +17,7 @@ mod executor;
 mod executor_settings;
 mod executor_tally;
 mod fault;
+mod gather;
 mod grpc;
 mod http_cache;
 mod limits;
@@ -46,7 +47,7 @@ pub use executor_tally::ExecutorCounts;
 pub use fault::Fault;
 pub use limits::Limits;
 pub use origin::Origin;
-pub use settings::{CacheConfig, CacheGiven, CacheSettings, Mode};
+pub use settings::{CacheConfig, CacheGiven, CacheSettings, Mode, NAMESPACE};
 pub use tally::{CacheCounts, Tally};
 pub use upload::Made;
 

@@ -24,7 +24,7 @@ const MODE: &str = "MIKADO_CACHE_MODE";
 
 /// The variable of the namespace: whoever may change `mikado.yaml` does not choose
 /// another than this one.
-pub(super) const NAMESPACE: &str = "MIKADO_CACHE_NAMESPACE";
+pub const NAMESPACE: &str = "MIKADO_CACHE_NAMESPACE";
 
 /// How long nothing may move.
 pub(super) const STALL: Duration = Duration::from_secs(60);

@@ -1,10 +1,13 @@
 //! What a run did with a shared cache: counted as it happens, told at its end.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use super::cache::hold;
 
 /// What was done, so far.
 #[derive(Debug, Default)]
@@ -18,7 +21,30 @@ pub struct Tally {
     pub(super) bytes_down: AtomicU64,
     pub(super) bytes_up: AtomicU64,
     pub(super) calls: AtomicU64,
-    pub(super) busy_ms: AtomicU64,
+    busy: Mutex<Busy>,
+}
+
+/// The time in which anything was waited for.
+#[derive(Debug, Default)]
+struct Busy {
+    at_once: usize,
+    since: Option<Instant>,
+    before: Duration,
+}
+
+/// Something is being waited for as long as this is kept.
+pub(super) struct Waiting<'t>(&'t Tally);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut busy = hold(&self.0.busy);
+        busy.at_once -= 1;
+        if busy.at_once == 0
+            && let Some(since) = busy.since.take()
+        {
+            busy.before += since.elapsed();
+        }
+    }
 }
 
 /// What a run did with a shared cache.
@@ -45,7 +71,7 @@ pub struct CacheCounts {
     pub bytes_up: u64,
     /// Calls to the server.
     pub calls: u64,
-    /// Milliseconds in which something of it was waited for, added up over all cards.
+    /// Milliseconds in which anything of it was waited for.
     pub busy: u64,
 }
 
@@ -67,12 +93,16 @@ impl Tally {
             bytes_down: of(&self.bytes_down),
             bytes_up: of(&self.bytes_up),
             calls: of(&self.calls),
-            busy: of(&self.busy_ms),
+            busy: hold(&self.busy).before.as_millis() as u64,
         };
         (counts != CacheCounts::default()).then_some(counts)
     }
 
-    pub(super) fn was_busy(&self, time: Duration) {
-        add(&self.busy_ms, time.as_millis() as u64);
+    /// Begins to wait for something.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        let mut busy = hold(&self.busy);
+        busy.at_once += 1;
+        busy.since.get_or_insert_with(Instant::now);
+        Waiting(self)
     }
 }

@@ -10,12 +10,15 @@ use tokio::task::JoinSet;
 
 use super::client::Client;
 use super::fault::Fault;
-use super::limits::DIGESTS;
+use super::limits::{DIGESTS, Limits};
 use super::origin::Origin;
 use crate::digest::Digest;
 
 /// How many batches and streams are on their way at once, for one set of blobs.
 const AT_ONCE: usize = 6;
+
+/// Up to this many small blobs are read in batches with those of others.
+const FEW: usize = 64;
 
 /// Waits for all; the first fault ends the others.
 async fn all<T: Send + 'static>(
@@ -117,24 +120,18 @@ pub(super) async fn read_small(
         .iter()
         .filter(|digest| digest.size > 0)
         .partition(|digest| limits.is_small(digest.size));
-    let batches = limits.batches(small, |digest| digest.size);
-    let batches = batches.into_iter().map(|batch| {
-        let client = client.clone();
-        async move { client.read_batch(&batch).await }
-    });
-    let mut found: BTreeMap<Digest, Vec<u8>> = all(batches).await?.into_iter().flatten().collect();
+    let mut found = BTreeMap::new();
+    for (digest, bytes) in client.gather().read(client, &small).await? {
+        found.insert(digest, bytes.ok_or(Fault::Gone(digest))?);
+    }
     for digest in large {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("blob");
         client.read_to(&digest, &path).await?;
         found.insert(digest, std::fs::read(&path)?);
     }
-    for digest in digests {
-        if digest.size == 0 {
-            found.insert(*digest, Vec::new());
-        } else if !found.contains_key(digest) {
-            return Err(Fault::Gone(*digest));
-        }
+    if digests.iter().any(|digest| digest.size == 0) {
+        found.insert(Digest::of(b""), Vec::new());
     }
     Ok(found)
 }
@@ -161,22 +158,17 @@ pub(super) async fn download(
             .collect(),
     )
     .await?;
-    let batches = limits.batches(small, |(digest, _)| digest.size);
-    let batches = batches.into_iter().map(|batch| {
-        let client = client.clone();
-        async move {
-            let digests: Vec<Digest> = batch.iter().map(|(digest, _)| *digest).collect();
-            let found: BTreeMap<_, _> = client.read_batch(&digests).await?.into_iter().collect();
-            let mut found = found;
-            let mut files = Vec::with_capacity(batch.len());
-            for (digest, paths) in batch {
-                let bytes = found.remove(&digest).ok_or(Fault::Gone(digest))?;
-                files.push((bytes, paths));
-            }
-            write_all(files).await
+    if small.len() <= FEW {
+        let digests: Vec<Digest> = small.iter().map(|(digest, _)| *digest).collect();
+        let read = client.gather().read(client, &digests).await?;
+        let mut files = Vec::with_capacity(small.len());
+        for ((digest, bytes), (_, paths)) in read.into_iter().zip(small) {
+            files.push((bytes.ok_or(Fault::Gone(digest))?, paths));
         }
-    });
-    all(batches).await?;
+        write_all(files).await?;
+    } else {
+        download_small(client, limits, small).await?;
+    }
     let streams = large.into_iter().map(|(digest, paths)| {
         let client = client.clone();
         async move {
@@ -194,6 +186,29 @@ pub(super) async fn download(
     });
     all(streams).await?;
     Ok(())
+}
+
+async fn download_small(
+    client: &Client,
+    limits: Limits,
+    small: Vec<(Digest, Vec<PathBuf>)>,
+) -> Result<(), Fault> {
+    let batches = limits.batches(small, |(digest, _)| digest.size);
+    let batches = batches.into_iter().map(|batch| {
+        let client = client.clone();
+        async move {
+            let digests: Vec<Digest> = batch.iter().map(|(digest, _)| *digest).collect();
+            let found = client.read_batch(&digests).await?;
+            let mut found: BTreeMap<_, _> = found.into_iter().collect();
+            let mut files = Vec::with_capacity(batch.len());
+            for (digest, paths) in batch {
+                let bytes = found.remove(&digest).ok_or(Fault::Gone(digest))?;
+                files.push((bytes, paths));
+            }
+            write_all(files).await
+        }
+    });
+    all(batches).await.map(drop)
 }
 
 async fn write_all(files: Vec<(Vec<u8>, Vec<PathBuf>)>) -> Result<(), Fault> {

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::breaker::Doing;
 use super::cache::{Cache, blocking, encoded, hold};
@@ -57,9 +56,8 @@ impl Cache {
         };
         let (cache, client, store) = (Arc::clone(self), line.client.clone(), Arc::clone(store));
         let upload = line.runtime.spawn(async move {
-            let began = Instant::now();
+            let _waiting = cache.tally().wait();
             let uploaded = cache.upload_all(&client, store, made).await;
-            cache.tally().was_busy(began.elapsed());
             if let Err((fault, lost)) = uploaded {
                 add(&cache.tally().failed, lost);
                 cache.blame(Doing::Writing, &fault);

@@ -340,5 +340,5 @@ fn cache_line(cache: &CacheCounts) -> String {
     part(cache.skipped, "not uploaded".into());
     part(cache.failed, "failed".into());
     let waited = show_duration(Duration::from_millis(cache.busy));
-    format!("cache: {}, {waited} of waiting", parts.join(", "))
+    format!("cache: {}, in {waited}", parts.join(", "))
 }

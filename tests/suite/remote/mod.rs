@@ -6,6 +6,7 @@ mod faults;
 mod hidden;
 mod liar;
 mod line;
+mod poison;
 mod rude;
 pub mod servers;
 mod shared;
