@@ -28,6 +28,12 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// What is received in one message: servers answer batches above their own limit.
 pub(super) const RECEIVED: usize = 64 << 20;
 
+/// How often a call is made whose line breaks.
+const ATTEMPTS: u32 = 3;
+
+/// How long to wait before it is made again.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Bytes in flight, for links that are fast and long.
 const WINDOW: u32 = 8 << 20;
 
@@ -114,7 +120,7 @@ impl Grpc {
     }
 
     /// Waits for an answer as long as something may be on its way; `bytes` are
-    /// those of the whole message. A fault that may pass is tried once more.
+    /// those of the whole message. Where the line breaks it is tried again.
     pub(super) async fn call<T, F>(&self, bytes: u64, call: impl Fn() -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
@@ -127,10 +133,21 @@ impl Grpc {
                 Err(_) => Err(self.stalled()),
             }
         };
-        match once().await {
-            Err(status) if status.code() == Code::Unavailable => once().await,
-            answer => answer,
+        let mut attempt = 1;
+        loop {
+            match once().await {
+                // A line that broke, under whatever code: it is had anew.
+                Err(status) if attempt < ATTEMPTS && self.broke(&status) => {
+                    attempt += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                answer => return answer,
+            }
         }
+    }
+
+    fn broke(&self, status: &Status) -> bool {
+        matches!(self.fault(status), Fault::Unreachable(_))
     }
 
     /// What a call ends with of which nothing moves.
