@@ -78,6 +78,7 @@ fn action_key(bencher: Bencher<'_, '_>) {
 fn schedule_of_10_000(bencher: Bencher<'_, '_>) {
     let requires = Graph::new(CARDS).requires;
     let limits = Limits {
+        remote_jobs: 0,
         jobs: 2,
         memory: u64::MAX,
         keep_going: false,

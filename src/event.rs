@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::action::reason::Reason;
 use crate::card::Stem;
 use crate::digest::Digest;
-use crate::remote::CacheCounts;
+use crate::remote::{CacheCounts, ExecutorCounts};
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -94,6 +94,8 @@ pub enum Event {
         took: Duration,
         /// What was done with the shared cache, if anything was.
         cache: Option<CacheCounts>,
+        /// What was done with the server that executes, if anything was.
+        executor: Option<ExecutorCounts>,
     },
 }
 

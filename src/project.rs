@@ -18,7 +18,7 @@ use crate::card::{Card, Deck, Source, Stem, discover};
 use crate::ci::CiConfig;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
-use crate::remote::CacheConfig;
+use crate::remote::{CacheConfig, ExecutorConfig};
 use crate::runner::units;
 use crate::runner::value::Value;
 use crate::store::Limits;
@@ -58,6 +58,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// The cache that machines share.
     pub cache: CacheConfig,
+    /// The server that executes.
+    pub executor: ExecutorConfig,
     /// How completion is written.
     pub complete: Option<CompleteConfig>,
     /// Whether a run marks cards.

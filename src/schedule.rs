@@ -21,6 +21,9 @@ pub struct Weight {
     pub memory: u64,
     /// The group of which only one card runs at once, by its number.
     pub group: Option<usize>,
+    /// Whether it runs on another machine: then it takes none of the jobs and of the
+    /// memory of this one.
+    pub elsewhere: bool,
 }
 
 impl Default for Weight {
@@ -29,6 +32,7 @@ impl Default for Weight {
             jobs: 1,
             memory: 0,
             group: None,
+            elsewhere: false,
         }
     }
 }
@@ -62,6 +66,8 @@ enum State {
 pub struct Limits {
     /// How many jobs run at once; at least 1.
     pub jobs: usize,
+    /// How many cards run on other machines at once.
+    pub remote_jobs: usize,
     /// Bytes of memory that the running cards may ask for together.
     pub memory: u64,
     /// Whether to go on after a failure.
@@ -79,7 +85,9 @@ pub struct Schedule {
     running_jobs: usize,
     running_memory: u64,
     running_groups: BTreeSet<usize>,
+    /// Those that run here.
     running_cards: usize,
+    running_elsewhere: usize,
     limits: Limits,
     stopped: bool,
 }
@@ -124,6 +132,7 @@ impl Schedule {
             running_memory: 0,
             running_groups: BTreeSet::new(),
             running_cards: 0,
+            running_elsewhere: 0,
             limits,
             stopped: false,
         }
@@ -131,18 +140,23 @@ impl Schedule {
 
     /// Starts the next card that may, if there is one and the limits allow it.
     ///
-    /// A card larger than the limits runs alone.
+    /// A card larger than the limits runs alone here.
     pub fn start(&mut self) -> Option<Number> {
         // Each takes one job at least: then there is nothing to look for.
         let is_full = self.running_cards > 0 && self.running_jobs >= self.limits.jobs;
-        if self.stopped || is_full {
+        let is_full_elsewhere = self.running_elsewhere >= self.limits.remote_jobs;
+        if self.stopped || is_full && is_full_elsewhere {
             return None;
         }
         let is_free = |group: usize| !self.running_groups.contains(&group);
         let fits = |weight: Weight| {
             let has_room = self.running_jobs + weight.jobs <= self.limits.jobs
                 && self.running_memory.saturating_add(weight.memory) <= self.limits.memory;
-            (self.running_cards == 0 || has_room) && weight.group.is_none_or(is_free)
+            let starts = match weight.elsewhere {
+                true => !is_full_elsewhere,
+                false => self.running_cards == 0 || has_room,
+            };
+            starts && weight.group.is_none_or(is_free)
         };
         let entry = *self
             .ready
@@ -152,9 +166,14 @@ impl Schedule {
         let card = entry.1;
         self.states[card] = State::Running;
         let weight = self.weights[card];
-        self.running_cards += 1;
-        self.running_jobs += weight.jobs;
-        self.running_memory += weight.memory;
+        match weight.elsewhere {
+            true => self.running_elsewhere += 1,
+            false => {
+                self.running_cards += 1;
+                self.running_jobs += weight.jobs;
+                self.running_memory += weight.memory;
+            }
+        }
         self.running_groups.extend(weight.group);
         Some(card)
     }
@@ -167,9 +186,14 @@ impl Schedule {
         }
         self.states[card] = State::Over;
         let weight = self.weights[card];
-        self.running_cards -= 1;
-        self.running_jobs -= weight.jobs;
-        self.running_memory -= weight.memory;
+        match weight.elsewhere {
+            true => self.running_elsewhere -= 1,
+            false => {
+                self.running_cards -= 1;
+                self.running_jobs -= weight.jobs;
+                self.running_memory -= weight.memory;
+            }
+        }
         if let Some(group) = weight.group {
             self.running_groups.remove(&group);
         }
@@ -220,12 +244,12 @@ impl Schedule {
 
     /// How many cards are running.
     pub fn running(&self) -> usize {
-        self.running_cards
+        self.running_cards + self.running_elsewhere
     }
 
     /// Whether nothing runs and nothing more will start.
     pub fn is_over(&self) -> bool {
-        self.running_cards == 0 && (self.stopped || self.ready.is_empty())
+        self.running() == 0 && (self.stopped || self.ready.is_empty())
     }
 }
 
@@ -258,6 +282,7 @@ mod tests {
     fn limits(jobs: usize) -> Limits {
         Limits {
             jobs,
+            remote_jobs: 0,
             memory: u64::MAX,
             keep_going: false,
         }
@@ -295,6 +320,29 @@ mod tests {
     }
 
     #[test]
+    fn cards_here_and_elsewhere_have_limits_of_their_own() {
+        let far = Weight {
+            elsewhere: true,
+            memory: u64::MAX,
+            ..Weight::default()
+        };
+        let near = Weight::default();
+        let weights = vec![near, near, far, far, far];
+        let limits = Limits {
+            remote_jobs: 2,
+            ..limits(1)
+        };
+        let mut schedule = Schedule::new(&vec![vec![]; 5], &[1; 5], weights, limits);
+        let started: Vec<_> = std::iter::from_fn(|| schedule.start()).collect();
+        assert_eq!(started, [0, 2, 3]);
+        schedule.finish(3, Ended::Satisfied);
+        assert_eq!((schedule.start(), schedule.start()), (Some(4), None));
+        schedule.finish(0, Ended::Satisfied);
+        assert_eq!((schedule.start(), schedule.start()), (Some(1), None));
+        assert_eq!(schedule.running(), 3);
+    }
+
+    #[test]
     fn a_failed_card_blocks_its_dependents_and_stops_new_work() {
         let mut schedule = schedule(&[vec![], vec![0], vec![1], vec![]], limits(1));
         assert_eq!(schedule.start(), Some(0));
@@ -328,6 +376,7 @@ mod tests {
             vec![light, heavy, light],
             Limits {
                 jobs: 4,
+                remote_jobs: 0,
                 memory: 5,
                 keep_going: false,
             },

@@ -18,7 +18,7 @@ use crate::index::{Kind, NO_CARD, Watched};
 use crate::plan::PlannedCard;
 use crate::process::{FetchEnvironment, Kernel};
 use crate::project::Project;
-use crate::remote::{Cache, CacheGiven};
+use crate::remote::{Cache, CacheGiven, Executor, ExecutorGiven};
 use crate::runner::client::UserEnvironment;
 use crate::runner::git::{GitSources, Reach};
 use crate::runner::host::{HostTool, HostTools};
@@ -78,6 +78,8 @@ pub struct Workspace {
     pub host_name: String,
     /// The cache that machines share, if one is used.
     pub cache: Option<Arc<Cache>>,
+    /// The server that executes, if one is used.
+    pub executor: Option<Arc<Executor>>,
     /// What keeps keys apart from those of other levels of trust; often empty.
     pub namespace: String,
     kernel: OnceLock<Kernel>,
@@ -168,6 +170,7 @@ impl Workspace {
         let cache = cache.filter(|_| !setting.offline);
         Ok(Workspace {
             cache: cache.map(|settings| Arc::new(Cache::new(settings))),
+            executor: None,
             namespace,
             trace: Trace::open(&local.folder().join("trace")),
             lister: Lister::new(hidden),
@@ -194,6 +197,20 @@ impl Workspace {
             all_tools,
             reads: Mutex::default(),
         })
+    }
+
+    /// The same, with the server that executes, where one is to be used.
+    ///
+    /// # Errors
+    ///
+    /// Where what is said of it means nothing.
+    pub fn with_executor(mut self, given: &ExecutorGiven) -> Result<Workspace, Error> {
+        let config = &self.project.config.executor;
+        let cache = self.cache.as_deref().map(Cache::settings);
+        let settings = config.settled(given, cache, &self.project.root, &self.user)?;
+        self.executor =
+            settings.map(|settings| Arc::new(Executor::new(settings, self.cache.as_ref())));
+        Ok(self)
     }
 
     /// Remembers which files an action of `stem` was described from.
@@ -461,11 +478,8 @@ fn this_machine() -> Machine {
         "aarch64" => "arm64",
         other => other,
     };
-    let os = match std::env::consts::OS {
-        "linux" => "Linux",
-        "macos" => "MacOS",
-        other => other,
-    };
+    // In lower case, as the lexicon has them; servers compare the text.
+    let os = std::env::consts::OS;
     let libc = match std::env::consts::OS {
         "macos" => "system",
         _ if Path::new("/etc/alpine-release").exists() => "musl",

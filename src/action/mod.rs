@@ -163,7 +163,7 @@ pub fn is_of_this_format(salt: &[u8]) -> bool {
 /// platform lexicon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// `OSFamily`, such as `Linux`.
+    /// `OSFamily`, such as `linux`.
     pub os: String,
     /// `ISA`, such as `x86-64`.
     pub isa: String,

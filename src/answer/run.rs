@@ -9,7 +9,7 @@ use super::SCHEMA_VERSION;
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, How, Outcome, WaitKind};
-use crate::remote::CacheCounts;
+use crate::remote::{CacheCounts, ExecutorCounts};
 
 /// One line: something that happened in a run. The last one is `runFinished`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -100,6 +100,8 @@ pub enum RunEvent {
         took: u64,
         /// What was done with the shared cache; null where nothing was.
         cache: Option<CacheCounts>,
+        /// What was done with the server that executes; null where nothing was.
+        executor: Option<ExecutorCounts>,
     },
 }
 
@@ -229,12 +231,18 @@ fn line(event: &Event) -> (Option<&Stem>, RunEvent) {
                 output: String::from_utf8_lossy(output).into_owned(),
             },
         ),
-        Event::RunFinished { exit, took, cache } => (
+        Event::RunFinished {
+            exit,
+            took,
+            cache,
+            executor,
+        } => (
             None,
             RunEvent::RunFinished {
                 exit: *exit,
                 took: took.as_millis() as u64,
                 cache: *cache,
+                executor: *executor,
             },
         ),
     }

@@ -18,6 +18,7 @@ use crate::event::{Event, Outcome};
 use crate::parallel;
 use crate::plan::PlannedCard;
 use crate::process::GRACE;
+use crate::remote::{Download, ExecutorGiven};
 use crate::report::folded::Folded;
 use crate::report::{GroupReport, JsonReport, PlainReport, ProgressReport, Report, Summary};
 use crate::runner::definition::Kind;
@@ -73,12 +74,44 @@ pub struct RunArgs {
     /// Answer the question of the command CARD with yes
     #[arg(long, value_name = "CARD")]
     pub yes: Vec<String>,
+    /// Where builds are executed on other machines
+    #[command(flatten)]
+    pub executor: ExecutorArgs,
     /// How to print what happens
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
     /// Write a report to FILE as JUnit's XML, for CI
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+}
+
+/// Where builds are executed on other machines.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ExecutorArgs {
+    /// Execute builds through the server at URL (also: MIKADO_EXECUTOR)
+    #[arg(long, value_name = "URL")]
+    pub executor: Option<String>,
+    /// Execute at most N builds there at once [default: 50]
+    #[arg(long, value_name = "N")]
+    pub remote_jobs: Option<usize>,
+    /// Which artifacts come back: all, goal or none [default: all]
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub download: Option<Download>,
+    /// Execute here what can't be executed there
+    #[arg(long)]
+    pub local_fallback: bool,
+}
+
+impl ExecutorArgs {
+    /// The same, as the settings take it.
+    pub(crate) fn given(&self) -> ExecutorGiven {
+        ExecutorGiven {
+            url: self.executor.clone(),
+            jobs: self.remote_jobs,
+            download: self.download,
+            local_fallback: self.local_fallback,
+        }
+    }
 }
 
 /// Carries `run` out.
@@ -112,7 +145,8 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         .iter()
         .map(|name| selection.find(name))
         .collect::<Result<BTreeSet<Stem>, Error>>()?;
-    let workspace = Arc::new(selection.workspace(&args.selection, false)?);
+    let workspace = selection.workspace(&args.selection, false)?;
+    let workspace = Arc::new(workspace.with_executor(&args.executor.given())?);
     let limits = selection.project.config.store.limits()?;
     let marks = !args.no_mark && selection.project.config.marks_on_run();
     let options = Options {
@@ -187,6 +221,7 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
             .collect(),
         rows: run_ci::rows(&plan, &ran.outcomes, &selection),
         cache: workspace.cache.as_ref().and_then(|cache| cache.counts()),
+        executor: workspace.executor.as_ref().and_then(|e| e.counts()),
         ..Summary::default()
     };
     for (card, outcome) in plan.cards.iter().zip(&ran.outcomes) {

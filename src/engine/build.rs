@@ -50,7 +50,10 @@ impl Engine {
             .filter(|found| self.suits(found, &order))
             .map(|found| found.artifact);
         if hit.is_none() && !forced {
-            let shared = self.shared(&order, Need::Files).await?;
+            let shared = match self.shared(&order, Need::Files).await? {
+                None => self.found_elsewhere(&order, Need::Files).await?,
+                shared => shared,
+            };
             hit = shared.map(|shared| shared.artifact);
         }
         if let Some(artifact) = hit

@@ -93,6 +93,7 @@ impl Describer<'_> {
             pass_env: fetch.pass_env.clone(),
             fixed: definition.root == Root::Fixed,
             local,
+            elsewhere: fetch.remote && definition.root != Root::Fixed,
         })
     }
 
@@ -136,6 +137,7 @@ impl Describer<'_> {
             pass_env: definition.pass_env.clone(),
             fixed: definition.root == Root::Fixed,
             local: definition.opened_up(),
+            elsewhere: definition.goes_elsewhere(),
         })
     }
 
@@ -165,6 +167,7 @@ impl Describer<'_> {
             pass_env: definition.pass_env.clone(),
             fixed: definition.root == Root::Fixed,
             local: definition.opened_up(),
+            elsewhere: false,
         })
     }
 

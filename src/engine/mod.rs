@@ -17,6 +17,7 @@ pub(crate) mod describe;
 mod difference;
 mod direct;
 mod durable;
+mod elsewhere;
 pub(crate) mod fault;
 mod kept;
 mod locks;
@@ -46,7 +47,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OnceCell, mpsc, watch};
+use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::card::Stem;
@@ -164,6 +165,10 @@ pub struct Engine {
     told_open: Cell<bool>,
     /// Whether it was said that a root is not at its fixed place.
     told_fixed: Cell<bool>,
+    /// Whether it was said that what is not executed elsewhere is executed here.
+    told_fallback: Cell<bool>,
+    /// Who executes something here for a card that has no job here.
+    turns: Semaphore,
 }
 
 /// A card that is done, as far as can be told before it is durable.
@@ -240,6 +245,7 @@ impl Engine {
         options: Options,
     ) -> (Engine, mpsc::UnboundedReceiver<Event>) {
         let (events, received) = mpsc::unbounded_channel();
+        let jobs = options.jobs.max(1);
         let engine = Engine {
             workspace,
             artifacts: RefCell::new(options.given.clone()),
@@ -264,6 +270,8 @@ impl Engine {
             roots: Default::default(),
             told_open: Cell::new(false),
             told_fixed: Cell::new(false),
+            told_fallback: Cell::new(false),
+            turns: Semaphore::new(jobs),
         };
         (engine, received)
     }
@@ -397,6 +405,7 @@ impl Engine {
     fn schedule(&self, plan: &Plan) -> Schedule {
         let limits = Limits {
             jobs: self.options.jobs,
+            remote_jobs: self.remote_jobs(),
             memory: self.options.memory,
             keep_going: self.options.keep_going,
         };
@@ -415,6 +424,7 @@ impl Engine {
             let count = groups.len();
             Weight {
                 group: group.map(|group| *groups.entry(group).or_insert(count)),
+                elsewhere: self.goes_elsewhere(card),
                 ..self.weight(card)
             }
         });

@@ -74,6 +74,8 @@ pub(crate) struct Order {
     pub(crate) fixed: bool,
     /// Why its result must not be shared, if it must not.
     pub(crate) local: Option<String>,
+    /// Whether its runner lets it be executed on another machine.
+    pub(crate) elsewhere: bool,
 }
 
 /// What an action may touch beyond its own root.
@@ -151,6 +153,8 @@ pub(crate) struct Performed {
     pub(crate) moved: bool,
     /// How long the execution took.
     pub(crate) took: Duration,
+    /// The worker elsewhere that executed it, if one did.
+    pub(crate) worker: Option<String>,
     /// The log it was written to, and where in it.
     pub(crate) output: Option<(PathBuf, std::ops::Range<u64>)>,
 }

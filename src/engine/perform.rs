@@ -70,6 +70,7 @@ impl Engine {
                     executed: false,
                     moved: false,
                     took: Duration::from_millis(found.provenance.took_ms),
+                    worker: None,
                     output: None,
                 });
             }
@@ -79,7 +80,13 @@ impl Engine {
             None => None,
         };
         let started_at = jiff::Timestamp::now();
-        let attempt = async || self.attempt(card, order, &again).await;
+        let attempt = async || match self.executor_for(order) {
+            Some(executor) => {
+                self.attempt_elsewhere(executor, card, order, forced, &again)
+                    .await
+            }
+            None => self.attempt(card, order, &again).await,
+        };
         let performed = self.tried(card, &order.retries, attempt).await?;
         if !order.part_is_cached() {
             return Ok(performed);
@@ -116,9 +123,11 @@ impl Engine {
         };
         let result = result(&performed.artifact, started_at);
         store.record(&order.action.key, &result, &provenance)?;
-        self.to_be_shared(order, || {
-            Engine::made_of(order, Some(performed.artifact), output, provenance)
-        });
+        if !self.is_shared_already(performed) {
+            self.to_be_shared(order, || {
+                Engine::made_of(order, Some(performed.artifact), output, provenance)
+            });
+        }
         self.touch();
         Ok(())
     }
@@ -136,7 +145,10 @@ impl Engine {
             started_ms: started_at.as_millisecond().try_into().unwrap_or(0),
             took_ms: performed.took.as_millis() as u64,
             commit: self.workspace.commit.clone(),
-            host: self.workspace.host_name.clone(),
+            host: match &performed.worker {
+                Some(worker) => worker.clone(),
+                None => self.workspace.host_name.clone(),
+            },
             local: self.stays_local(order),
             ..Provenance::default()
         }
@@ -162,7 +174,7 @@ impl Engine {
         retry::tried(retries, attempt, telling, async || self.cancelled().await).await
     }
 
-    async fn attempt(
+    pub(super) async fn attempt(
         &self,
         card: &Stem,
         order: &Arc<Order>,
@@ -252,6 +264,7 @@ impl Engine {
             executed: true,
             moved,
             took,
+            worker: None,
             output: Some((log, from..to)),
         };
         Ok((performed, kept))

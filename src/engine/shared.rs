@@ -84,7 +84,10 @@ impl Engine {
         known.is_ok_and(|known| known.is_some())
     }
 
-    async fn unless_cancelled<T>(&self, asked: impl Future<Output = T>) -> Result<T, Obstacle> {
+    pub(super) async fn unless_cancelled<T>(
+        &self,
+        asked: impl Future<Output = T>,
+    ) -> Result<T, Obstacle> {
         tokio::select! {
             answer = asked => Ok(answer),
             () = self.cancelled() => Err(Obstacle::Cancelled),

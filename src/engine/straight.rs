@@ -162,6 +162,7 @@ mod tests {
             pass_env: Vec::new(),
             fixed: false,
             local: None,
+            elsewhere: true,
         }
     }
 

@@ -99,6 +99,18 @@ impl Cache {
         self.settings.address.to_string()
     }
 
+    /// How it is used.
+    pub fn settings(&self) -> &CacheSettings {
+        &self.settings
+    }
+
+    /// Whether it is this server, with these credentials.
+    pub(super) fn is_at(&self, other: &CacheSettings) -> bool {
+        self.settings.address == other.address
+            && self.settings.credentials == other.credentials
+            && self.settings.stall == other.stall
+    }
+
     /// What was done so far; `None` where nothing was.
     pub fn counts(&self) -> Option<CacheCounts> {
         self.tally.counts()
@@ -338,7 +350,7 @@ async fn listed(client: &Client, shared: &SharedResult) -> Result<Listing, Fault
 }
 
 /// Brings an artifact into the store, or the names in it; returns its digest.
-async fn take(
+pub(super) async fn take(
     client: &Client,
     store: &Arc<Store>,
     shared: &SharedResult,

@@ -60,6 +60,14 @@ impl Client {
         })
     }
 
+    /// The server, where it speaks the Remote Execution API.
+    pub(super) fn grpc(&self) -> Option<&Grpc> {
+        match &self.speaks {
+            Speaks::Grpc(grpc) => Some(grpc),
+            Speaks::Http(_) => None,
+        }
+    }
+
     /// Reads small blobs in batches with whoever else does.
     pub(super) fn gather(&self) -> &Gather {
         &self.gather

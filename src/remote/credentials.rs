@@ -70,7 +70,7 @@ pub struct Credentials {
 }
 
 /// Where credentials are.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct CredentialsFrom {
     /// A bearer token.
     pub token: Option<SecretFrom>,

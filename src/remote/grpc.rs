@@ -244,7 +244,7 @@ pub(super) fn digest(digest: &Digest) -> api::Digest {
 }
 
 /// Our reading of a result: the same bytes, less what nobody here asks for.
-fn ours(result: &api::ActionResult) -> Result<ActionResult, Fault> {
+pub(super) fn ours(result: &api::ActionResult) -> Result<ActionResult, Fault> {
     ActionResult::decode(result.encode_to_vec().as_slice())
         .map_err(|error| Fault::Malformed(error.to_string()))
 }

@@ -3,12 +3,15 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
 
 use tokio::sync::mpsc;
 
 use super::fault::Fault;
+use crate::digest::Digest;
 
 /// How large the parts are.
 const PART: usize = 512 << 10;
@@ -24,8 +27,10 @@ const LEVEL: i32 = 1;
 pub enum Origin {
     /// These.
     Bytes(Arc<Vec<u8>>),
-    /// Those of a file.
+    /// Those of a file of the store.
     File(PathBuf),
+    /// Those of a file that somebody may change meanwhile: they must be these.
+    Input(PathBuf, Digest),
 }
 
 /// A part of a stream.
@@ -41,6 +46,13 @@ impl Origin {
         match self {
             Origin::Bytes(bytes) => Ok(bytes.to_vec()),
             Origin::File(path) => std::fs::read(path),
+            Origin::Input(path, digest) => {
+                let bytes = std::fs::read(path)?;
+                match Digest::of(&bytes) == *digest {
+                    true => Ok(bytes),
+                    false => Err(changed(path)),
+                }
+            }
         }
     }
 
@@ -50,6 +62,16 @@ impl Origin {
                 let mut bytes = io::Cursor::new(bytes.to_vec());
                 bytes.set_position(from);
                 Ok(Box::new(bytes))
+            }
+            Origin::Input(path, digest) => {
+                let mut checked = Checked {
+                    file: File::open(path)?,
+                    hasher: Sha256::new(),
+                    wanted: *digest,
+                    path: path.clone(),
+                };
+                io::copy(&mut (&mut checked).take(from), &mut io::sink())?;
+                Ok(Box::new(checked))
             }
             Origin::File(path) => {
                 let mut file = File::open(path)?;
@@ -70,6 +92,31 @@ impl Origin {
             }
         });
         parts
+    }
+}
+
+fn changed(path: &Path) -> io::Error {
+    let message = format!("`{}` changed while it was uploaded", path.display());
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+/// Fails at its end where what was read is not what it must be.
+struct Checked {
+    file: File,
+    hasher: Sha256,
+    wanted: Digest,
+    path: PathBuf,
+}
+
+impl Read for Checked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        let is_other = || self.hasher.clone().finalize()[..] != self.wanted.hash;
+        match count == 0 && !buffer.is_empty() && is_other() {
+            true => Err(changed(&self.path)),
+            false => Ok(count),
+        }
     }
 }
 
@@ -111,4 +158,37 @@ fn filled(reader: &mut dyn Read) -> io::Result<Vec<u8>> {
     let mut part = Vec::with_capacity(PART);
     reader.take(PART as u64).read_to_end(&mut part)?;
     Ok(part)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+mod tests {
+    use super::*;
+
+    fn input(of: usize, path: &Path) -> Origin {
+        let bytes = vec![7; of];
+        std::fs::write(path, &bytes).unwrap();
+        Origin::Input(path.to_owned(), Digest::of(&bytes))
+    }
+
+    fn streamed(origin: &Origin, from: u64) -> io::Result<u64> {
+        let mut reader = origin.open(from)?;
+        io::copy(&mut reader, &mut io::sink())
+    }
+
+    #[test]
+    fn input_that_changed_is_not_read_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("input");
+        for size in [0, 10, PART, 2 * PART + 1] {
+            let origin = input(size, &path);
+            assert_eq!(origin.read().unwrap().len(), size);
+            assert_eq!(streamed(&origin, 0).unwrap(), size as u64);
+            let half = size as u64 / 2;
+            assert_eq!(streamed(&origin, half).unwrap(), size as u64 - half);
+            std::fs::write(&path, vec![8; size + 1]).unwrap();
+            assert!(origin.read().is_err());
+            assert!(streamed(&origin, 0).is_err() && streamed(&origin, half).is_err());
+        }
+    }
 }

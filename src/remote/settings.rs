@@ -27,7 +27,7 @@ const MODE: &str = "MIKADO_CACHE_MODE";
 pub const NAMESPACE: &str = "MIKADO_CACHE_NAMESPACE";
 
 /// How long nothing may move.
-const STALL: Duration = Duration::from_secs(60);
+pub(super) const STALL: Duration = Duration::from_secs(60);
 
 /// The longest name of a namespace.
 const LONGEST: usize = 64;
@@ -91,9 +91,9 @@ pub struct CacheSettings {
     pub mode: Mode,
     /// How long nothing may move.
     pub stall: Duration,
-    credentials: CredentialsFrom,
-    root: PathBuf,
-    user: UserEnvironment,
+    pub(super) credentials: CredentialsFrom,
+    pub(super) root: PathBuf,
+    pub(super) user: UserEnvironment,
 }
 
 impl CacheConfig {

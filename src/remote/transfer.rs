@@ -65,14 +65,24 @@ pub(super) async fn upload(
     blobs: BTreeMap<Digest, Origin>,
 ) -> Result<usize, Fault> {
     let missing = missing(client, &blobs.keys().copied().collect()).await?;
-    if missing.is_empty() {
-        return Ok(0);
+    let mut blobs = blobs;
+    blobs.retain(|digest, _| missing.contains(digest));
+    send(client, blobs).await?;
+    Ok(missing.len())
+}
+
+/// Uploads these blobs, of which it is known that the server lacks them.
+///
+/// # Errors
+///
+/// Where one of them could not be uploaded; others may have been.
+pub(super) async fn send(client: &Client, blobs: BTreeMap<Digest, Origin>) -> Result<(), Fault> {
+    if blobs.is_empty() {
+        return Ok(());
     }
     let limits = client.limits().await?;
-    let count = missing.len();
     let (small, large): (Vec<_>, Vec<_>) = blobs
         .into_iter()
-        .filter(|(digest, _)| missing.contains(digest))
         .partition(|(digest, _)| limits.is_small(digest.size));
     let batches = limits.batches(small, |(digest, _)| digest.size);
     let batches = batches.into_iter().map(|batch| {
@@ -93,7 +103,7 @@ pub(super) async fn upload(
         async move { client.write_from(&digest, &origin).await }
     });
     all(streams).await?;
-    Ok(count)
+    Ok(())
 }
 
 /// Reads small blobs, such as messages.

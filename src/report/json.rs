@@ -37,6 +37,7 @@ impl Report for JsonReport {
             exit: summary.exit,
             took: summary.took,
             cache: summary.cache,
+            executor: summary.executor,
         })
     }
 }

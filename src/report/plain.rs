@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 use crate::card::Stem;
 use crate::diagnostic::Paint;
 use crate::event::{Event, Failure, How, Outcome, Wait, WaitKind};
-use crate::remote::CacheCounts;
+use crate::remote::{CacheCounts, ExecutorCounts};
 use crate::runner::units::{show_duration, show_size};
 use crate::words::{count, list};
 
@@ -286,12 +286,35 @@ impl Report for PlainReport {
         if let Some(cache) = &summary.cache {
             writeln!(self.out, "{}", cache_line(cache))?;
         }
+        if let Some(executor) = &summary.executor {
+            writeln!(self.out, "{}", executor_line(executor))?;
+        }
         for (card, check, output) in &summary.shown {
             writeln!(self.out, "\n{card}: {check}")?;
             write_block(&mut self.out, output)?;
         }
         self.out.flush()
     }
+}
+
+/// What was done with the server that executes.
+fn executor_line(executor: &ExecutorCounts) -> String {
+    let mut parts = vec![format!("{} executed", executor.executed)];
+    let mut part = |number: u64, words: &str| {
+        if number > 0 {
+            parts.push(format!("{number} {words}"));
+        }
+    };
+    part(executor.found, "found");
+    part(executor.failed, "failed");
+    part(executor.here, "executed here instead");
+    part(executor.repeated, "repeated");
+    format!(
+        "executor: {}; {} up, {} down",
+        parts.join(", "),
+        show_size(executor.bytes_up),
+        show_size(executor.bytes_down)
+    )
 }
 
 /// What was done with the shared cache.

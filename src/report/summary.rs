@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::card::Stem;
 use crate::event::{Failure, How, Outcome, Wait};
-use crate::remote::CacheCounts;
+use crate::remote::{CacheCounts, ExecutorCounts};
 
 /// How a run ended.
 #[derive(Debug, Default)]
@@ -48,6 +48,8 @@ pub struct Summary {
     pub by_hand: Vec<(Stem, String)>,
     /// What was done with the shared cache, if anything was.
     pub cache: Option<CacheCounts>,
+    /// What was done with the server that executes, if anything was.
+    pub executor: Option<ExecutorCounts>,
     /// The folder of the logs' paths, for short ones.
     pub root: PathBuf,
 }

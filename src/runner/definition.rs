@@ -130,6 +130,12 @@ impl Definition {
         Ok(definition)
     }
 
+    /// Whether its steps may be executed on another machine: nothing of this one is
+    /// opened up to them, and their root need not lie at one path.
+    pub fn goes_elsewhere(&self) -> bool {
+        self.remote != Some(false) && self.root != Root::Fixed && self.opened_keys().is_empty()
+    }
+
     /// What a build opens up to its steps and checks, as its keys say it; `None`
     /// where it opens nothing up. What comes out stays on this machine.
     pub fn opened_up(&self) -> Option<String> {
@@ -226,6 +232,8 @@ pub struct Fetch {
     pub hash: String,
     /// Whether its tool checks a lock with hashes, so that it may be shared.
     pub locked: bool,
+    /// Whether it may be executed on another machine: workers have network.
+    pub remote: bool,
     /// Further files of the user's home folder that it reads.
     pub home: Vec<String>,
     /// Variables that reach it and never a key.

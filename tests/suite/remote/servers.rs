@@ -153,6 +153,48 @@ pub fn casd_at(address: SocketAddr, folder: tempfile::TempDir, options: &[&str])
     started(command, folder, [address, address])
 }
 
+/// buildbox-casd that executes, in bubblewrap, with the machine's own folders of
+/// programs and no network.
+pub fn executing_casd(options: &[&str]) -> Server {
+    executing_casd_at(free(), scratch(), options)
+}
+
+/// The same at an address and with files of an earlier one.
+pub fn executing_casd_at(
+    address: SocketAddr,
+    folder: tempfile::TempDir,
+    options: &[&str],
+) -> Server {
+    let mut command = Command::new(buildbox().join("buildbox-casd"));
+    command.arg("--bind").arg(address.to_string());
+    command.args(["--log-level", "warning", "--cache-failures=false"]);
+    command.args(runner()).args(options);
+    command.arg(folder.path().join("cas"));
+    started(command, folder, [address, address])
+}
+
+/// What lets buildbox execute: its sandbox, and what is seen in it.
+fn runner() -> Vec<String> {
+    let bubblewrap = Command::new("bwrap").arg("--version").output();
+    let is_there = bubblewrap.is_ok_and(|output| output.status.success());
+    assert!(
+        is_there,
+        "bubblewrap is missing: apt-get install bubblewrap"
+    );
+    let run = buildbox().join("buildbox-run").display().to_string();
+    let mut options = vec!["--buildbox-run".to_owned(), run];
+    for (here, there) in [
+        ("/usr", "/usr"),
+        ("/usr/bin", "/bin"),
+        ("/usr/lib", "/lib"),
+        ("/usr/lib64", "/lib64"),
+        ("/etc", "/etc"),
+    ] {
+        options.push(format!("--runner-arg=--ro-bind-mount={here}:{there}"));
+    }
+    options
+}
+
 fn bazel_remote_program() -> PathBuf {
     let what = format!("{BAZEL_REMOTE}@{BAZEL_REMOTE_VERSION}");
     let go = python().join("go");

@@ -1,0 +1,574 @@
+//! A server that executes actions: the same action, byte for byte, elsewhere.
+//!
+//! What the server lacks of the input root is uploaded, the execution is asked for
+//! and followed, and what it left comes into the store. Streams that break are
+//! taken up, blobs that are gone are sent again, all of it a bounded number of
+//! times. Whether a card failed or the server did is told apart: the first is a
+//! [`Made`], the second an [`Undone`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bazel_remote_apis::build::bazel::remote::execution::v2 as api;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tonic::{Code, Status};
+
+use super::cache::{Cache, Need, Wanted, hold, take};
+use super::client::Client;
+use super::executor_settings::{Download, ExecutorSettings};
+use super::executor_tally::{ExecutorCounts, ExecutorTally};
+use super::fault::Fault;
+use super::grpc::{Grpc, ours};
+use super::operations::{self, Operations, Said};
+use super::origin::Origin;
+use super::record::SharedResult;
+use super::tally::add;
+use super::transfer;
+use crate::digest::Digest;
+use crate::runner::units::show_duration;
+use crate::store::{Store, StoredResult};
+
+/// How often a stream is taken up, or an execution asked for again.
+const AGAIN: u32 = 4;
+
+/// How often blobs that the server lost are sent again.
+const SENT_AGAIN: u32 = 3;
+
+/// The pause before the first of these; each later one is twice as long.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long a cancelled execution may take to end.
+const ENDS: Duration = Duration::from_secs(5);
+
+/// Of each of the two outputs no more than this is read.
+const OUTPUT: u64 = 64 << 20;
+
+/// A server that executes.
+#[derive(Debug)]
+pub struct Executor {
+    /// How it is used.
+    pub settings: ExecutorSettings,
+    /// The connection, and the results that it has.
+    server: Arc<Cache>,
+    tally: ExecutorTally,
+    /// Blobs that it has, as far as this run knows.
+    has: Mutex<BTreeSet<Digest>>,
+    /// Why it is left alone for the rest of the run.
+    down: Mutex<Option<Fault>>,
+}
+
+/// An action to be executed.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its digest.
+    pub key: Digest,
+    /// Every blob that it needs, and where it is, as far as it is here.
+    pub blobs: BTreeMap<Digest, Option<Origin>>,
+    /// Whether it is executed although there is a result.
+    pub anew: bool,
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+    /// What of its artifact is needed here.
+    pub need: Need,
+}
+
+/// What came of an execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// How it ended.
+    pub end: End,
+    /// What it printed: both outputs, one after the other.
+    pub output: Vec<u8>,
+    /// The worker, for people.
+    pub worker: String,
+    /// Whether it was executed now, and not found.
+    pub executed: bool,
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// This is its artifact.
+    Artifact(Digest),
+    /// It made no `out`.
+    NoOut,
+    /// With this exit code.
+    Exit(i32),
+    /// It took longer than it may, or than the server lets it.
+    TooLong,
+}
+
+/// Why an action was not executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// The run was cancelled; what is to be said of it.
+    Cancelled(Option<String>),
+    /// The server can't be used.
+    Fault(Fault),
+}
+
+impl From<Fault> for Undone {
+    fn from(fault: Fault) -> Undone {
+        Undone::Fault(fault)
+    }
+}
+
+/// How the following of an execution ended.
+enum Followed {
+    Over(Box<api::ExecuteResponse>),
+    Refused(Status),
+    TooLong,
+    Cancelled(Option<String>),
+}
+
+impl Executor {
+    /// A server; nothing is connected to. Where `cache` is the same one, with the
+    /// same credentials, its connection is used.
+    pub fn new(settings: ExecutorSettings, cache: Option<&Arc<Cache>>) -> Executor {
+        let shared = cache.filter(|cache| cache.is_at(&settings.server));
+        let server = match shared {
+            Some(cache) => Arc::clone(cache),
+            None => Arc::new(Cache::new(settings.server.clone())),
+        };
+        Executor {
+            settings,
+            server,
+            tally: ExecutorTally::default(),
+            has: Mutex::default(),
+            down: Mutex::default(),
+        }
+    }
+
+    /// The address, for people.
+    pub fn address(&self) -> String {
+        self.settings.server.address.to_string()
+    }
+
+    /// Whether it is this cache.
+    pub fn is_cache(&self, cache: &Arc<Cache>) -> bool {
+        Arc::ptr_eq(&self.server, cache)
+    }
+
+    /// What was done so far; `None` where nothing was.
+    pub fn counts(&self) -> Option<ExecutorCounts> {
+        let bytes = self.server.counts().unwrap_or_default();
+        self.tally.counts(bytes.bytes_up, bytes.bytes_down)
+    }
+
+    /// Counts what was executed here in its place.
+    pub fn was_replaced(&self) {
+        add(&self.tally.here, 1);
+    }
+
+    /// Why it is left alone, if it is.
+    pub fn fault(&self) -> Option<Fault> {
+        hold(&self.down).clone()
+    }
+
+    /// What of the artifact of a card comes back; `asked` is whether the card was
+    /// asked for.
+    pub fn need(&self, asked: bool) -> Need {
+        match self.settings.download {
+            Download::All => Need::Files,
+            Download::Goal if asked => Need::Files,
+            Download::Goal | Download::None => Need::Names,
+        }
+    }
+
+    /// The result that the server has, recorded in the store.
+    pub async fn find(
+        &self,
+        store: &Arc<Store>,
+        wanted: Wanted,
+        need: Need,
+    ) -> Option<StoredResult> {
+        if self.fault().is_some() {
+            return None;
+        }
+        let found = self.server.find(store, wanted, need).await;
+        if found.is_some() {
+            add(&self.tally.found, 1);
+        }
+        found
+    }
+
+    /// Executes an action, and takes what it left into the store.
+    ///
+    /// # Errors
+    ///
+    /// Where the server did not, or the run was cancelled.
+    pub async fn execute(
+        self: &Arc<Self>,
+        store: &Arc<Store>,
+        job: Job,
+        cancelled: watch::Receiver<bool>,
+    ) -> Result<Made, Undone> {
+        if let Some(fault) = self.fault() {
+            return Err(fault.into());
+        }
+        let Some(line) = self.server.line() else {
+            return Err(Fault::Settings("its settings can't be used".into()).into());
+        };
+        let (executor, store) = (Arc::clone(self), Arc::clone(store));
+        let client = line.client.clone();
+        let run = async move { executor.executed(&client, &store, &job, cancelled).await };
+        let done = line.runtime.spawn(run).await;
+        let done = done.unwrap_or_else(|error| Err(Fault::Here(format!("BUG: {error}")).into()));
+        match &done {
+            Ok(made) if matches!(made.end, End::Artifact(_)) => match made.executed {
+                true => add(&self.tally.executed, 1),
+                false => add(&self.tally.found, 1),
+            },
+            Ok(_) => add(&self.tally.failed, 1),
+            Err(Undone::Fault(fault)) => {
+                add(&self.tally.failed, 1);
+                // It was tried again already: the next card need not wait as long.
+                let is_final = matches!(fault, Fault::Refused(_) | Fault::Settings(_));
+                if is_final || fault.may_pass() {
+                    hold(&self.down).get_or_insert(fault.clone());
+                }
+            }
+            Err(Undone::Cancelled(_)) => {}
+        }
+        done
+    }
+
+    async fn executed(
+        &self,
+        client: &Client,
+        store: &Arc<Store>,
+        job: &Job,
+        mut cancelled: watch::Receiver<bool>,
+    ) -> Result<Made, Undone> {
+        let Some(grpc) = client.grpc() else {
+            return Err(Fault::Settings("it executes nothing".into()).into());
+        };
+        if !client.limits().await?.executes {
+            return Err(Fault::Settings("it says that it executes nothing".into()).into());
+        }
+        let (mut sent_again, mut again) = (0, 0);
+        loop {
+            tokio::select! {
+                sent = self.send(client, job) => sent?,
+                () = is_cancelled(&mut cancelled) => return Err(Undone::Cancelled(None)),
+            }
+            let followed = self.follow(grpc, job, &mut cancelled).await?;
+            let status = match followed {
+                Followed::Over(response) => match refusal(&response) {
+                    None => return Ok(self.made(client, store, job, *response).await?),
+                    Some(status) => status,
+                },
+                Followed::Refused(status) => status,
+                Followed::TooLong => return Ok(Made::too_long(String::new())),
+                Followed::Cancelled(note) => return Err(Undone::Cancelled(note)),
+            };
+            if status.code() == Code::DeadlineExceeded {
+                return Ok(Made::too_long(status.message().to_owned()));
+            }
+            // Servers have different words for a blob that they lost.
+            let lacks = self.forgotten(client, job, &status).await?;
+            if lacks && sent_again < SENT_AGAIN {
+                sent_again += 1;
+            } else if passes(&status) && again < AGAIN {
+                again += 1;
+                sleep(PAUSE * 2_u32.pow(again)).await;
+            } else {
+                return Err(grpc.fault(&status).into());
+            }
+            add(&self.tally.repeated, 1);
+        }
+    }
+
+    /// Uploads what the server lacks.
+    async fn send(&self, client: &Client, job: &Job) -> Result<(), Fault> {
+        let asked: BTreeSet<Digest> = {
+            let has = hold(&self.has);
+            let unknown = job.blobs.keys().filter(|digest| !has.contains(digest));
+            unknown.copied().collect()
+        };
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let missing = transfer::missing(client, &asked).await?;
+        let mut blobs = BTreeMap::new();
+        for digest in &missing {
+            match job.blobs.get(digest) {
+                Some(Some(origin)) => drop(blobs.insert(*digest, origin.clone())),
+                _ => return Err(Fault::Gone(*digest)),
+            }
+        }
+        add(&self.tally.blobs_up, blobs.len() as u64);
+        transfer::send(client, blobs).await?;
+        hold(&self.has).extend(asked);
+        Ok(())
+    }
+
+    /// Whether the server lacks something of a job, which is then forgotten to be
+    /// there.
+    async fn forgotten(&self, client: &Client, job: &Job, status: &Status) -> Result<bool, Fault> {
+        if matches!(
+            status.code(),
+            Code::Unauthenticated | Code::PermissionDenied | Code::Unavailable
+        ) {
+            return Ok(false);
+        }
+        let mut lacks: BTreeSet<Digest> = operations::said_missing(status).into_iter().collect();
+        lacks.retain(|digest| job.blobs.contains_key(digest));
+        if lacks.is_empty() {
+            let all = job.blobs.keys().copied().collect();
+            lacks = transfer::missing(client, &all).await?;
+        }
+        let mut has = hold(&self.has);
+        for digest in &lacks {
+            has.remove(digest);
+        }
+        Ok(!lacks.is_empty())
+    }
+
+    /// Asks for an execution and waits for its end, however often the stream breaks.
+    async fn follow(
+        &self,
+        grpc: &Grpc,
+        job: &Job,
+        cancelled: &mut watch::Receiver<bool>,
+    ) -> Result<Followed, Fault> {
+        let mut name: Option<String> = None;
+        let mut deadline: Option<Instant> = None;
+        let mut broken = 0;
+        let mut last = Status::unavailable("its stream ended");
+        loop {
+            if broken > AGAIN {
+                return Err(grpc.fault(&last));
+            }
+            if broken > 0 {
+                add(&self.tally.repeated, 1);
+                tokio::select! {
+                    () = sleep(PAUSE * 2_u32.pow(broken)) => {}
+                    () = is_cancelled(cancelled) => {
+                        return Ok(Followed::Cancelled(cancel(grpc, name.as_deref()).await));
+                    }
+                }
+            }
+            let mut operations = match &name {
+                Some(name) => grpc.wait_for(name, &job.key),
+                None => grpc.execute(&job.key, job.anew),
+            };
+            deadline = deadline.or_else(|| Some(Instant::now() + job.timeout?));
+            loop {
+                let next = tokio::select! {
+                    next = operations.next() => next,
+                    () = is_cancelled(cancelled) => {
+                        let note = stop(grpc, &mut name, &mut operations).await;
+                        return Ok(Followed::Cancelled(note));
+                    }
+                    () = until(deadline) => {
+                        drop(stop(grpc, &mut name, &mut operations).await);
+                        return Ok(Followed::TooLong);
+                    }
+                    () = sleep(grpc.stall()) => {
+                        // It may be at it for hours, and still be there.
+                        match grpc.limits().await {
+                            Ok(_) => continue,
+                            Err(fault) => {
+                                last = Status::unavailable(fault.to_string());
+                                break;
+                            }
+                        }
+                    }
+                };
+                match next {
+                    Some(Ok(operation)) => {
+                        if !operation.name.is_empty() {
+                            name = Some(operation.name.clone());
+                        }
+                        match operations::read(&operation) {
+                            Said::Going(is_at_it) => {
+                                // Not the time in which it waited for a worker.
+                                if is_at_it && broken == 0 {
+                                    deadline = job.timeout.map(|limit| Instant::now() + limit);
+                                }
+                            }
+                            Said::Over(response) => return Ok(Followed::Over(response)),
+                            Said::Lost(status) => return Ok(Followed::Refused(status)),
+                        }
+                    }
+                    Some(Err(status)) if breaks(&status) => {
+                        last = status;
+                        break;
+                    }
+                    Some(Err(status)) if name.is_some() => {
+                        // It does not know it any more, or can't tell of it again.
+                        name = None;
+                        last = status;
+                        break;
+                    }
+                    Some(Err(status)) => return Ok(Followed::Refused(status)),
+                    None => break,
+                }
+            }
+            broken += 1;
+        }
+    }
+
+    /// What an execution left.
+    async fn made(
+        &self,
+        client: &Client,
+        store: &Arc<Store>,
+        job: &Job,
+        response: api::ExecuteResponse,
+    ) -> Result<Made, Fault> {
+        let result = response.result.unwrap_or_default();
+        let mut output = printed(client, &result.stdout_raw, &result.stdout_digest).await;
+        output.extend(printed(client, &result.stderr_raw, &result.stderr_digest).await);
+        let worker = result.execution_metadata.as_ref();
+        let worker = worker.map_or(String::new(), |metadata| metadata.worker.clone());
+        let made = |end: End| Made {
+            end,
+            output,
+            worker,
+            executed: !response.cached_result,
+        };
+        if result.exit_code != 0 {
+            return Ok(made(End::Exit(result.exit_code)));
+        }
+        let Some(shared) = SharedResult::read(&ours(&result)?)? else {
+            return Ok(made(End::NoOut));
+        };
+        let known = match shared.artifact {
+            Some(artifact) => store.tree(&artifact)?.map(|_| artifact),
+            None => None,
+        };
+        let artifact = match known {
+            Some(artifact) => artifact,
+            None => take(client, store, &shared, job.need).await?,
+        };
+        Ok(made(End::Artifact(artifact)))
+    }
+}
+
+impl Made {
+    fn too_long(said: String) -> Made {
+        Made {
+            end: End::TooLong,
+            output: said.into_bytes(),
+            worker: String::new(),
+            executed: true,
+        }
+    }
+}
+
+/// One of the two outputs, as far as the server has it.
+async fn printed(client: &Client, raw: &[u8], digest: &Option<api::Digest>) -> Vec<u8> {
+    if !raw.is_empty() {
+        return raw.to_vec();
+    }
+    let digest = digest.as_ref().and_then(|digest| {
+        let size = u64::try_from(digest.size_bytes).ok()?;
+        Digest::from_hex(&digest.hash, size)
+    });
+    let Some(digest) = digest.filter(|digest| digest.size > 0) else {
+        return Vec::new();
+    };
+    if digest.size > OUTPUT {
+        let size = digest.size >> 20;
+        return format!("[{size} MiB were printed, which is too much to be fetched]\n")
+            .into_bytes();
+    }
+    let read = transfer::read_small(client, &BTreeSet::from([digest])).await;
+    let bytes = read.ok().and_then(|mut read| read.remove(&digest));
+    bytes.unwrap_or_else(|| b"[what was printed is lost]\n".to_vec())
+}
+
+/// What a response says where it holds no result of a command.
+fn refusal(response: &api::ExecuteResponse) -> Option<Status> {
+    let status = response.status.as_ref()?;
+    let status = operations::as_status(status);
+    match status.code() {
+        Code::Ok => None,
+        // Some servers have a status beside the result of a command that failed.
+        _ if response.result.as_ref().is_some_and(|r| r.exit_code != 0)
+            && status.code() != Code::DeadlineExceeded =>
+        {
+            None
+        }
+        _ => Some(status),
+    }
+}
+
+/// Whether asking again may help.
+fn passes(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unavailable | Code::Aborted | Code::ResourceExhausted | Code::Unknown
+    )
+}
+
+/// Whether it was the stream that broke, and not the execution.
+fn breaks(status: &Status) -> bool {
+    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
+}
+
+async fn is_cancelled(cancelled: &mut watch::Receiver<bool>) {
+    if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
+        // The run is over; it was not cancelled.
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends an execution, and waits until it has ended; what is to be said of it.
+async fn stop(
+    grpc: &Grpc,
+    name: &mut Option<String>,
+    operations: &mut Operations,
+) -> Option<String> {
+    if name.is_none() {
+        // It may have been asked for a moment ago.
+        let first = timeout(ENDS, operations.next()).await;
+        if let Ok(Some(Ok(operation))) = first {
+            *name = Some(operation.name);
+        }
+    }
+    let note = cancel(grpc, name.as_deref()).await;
+    if note.is_none() && name.is_some() {
+        let ended = async {
+            while let Some(Ok(operation)) = operations.next().await {
+                if operation.done {
+                    return;
+                }
+            }
+        };
+        drop(timeout(ENDS, ended).await);
+    }
+    note
+}
+
+async fn cancel(grpc: &Grpc, name: Option<&str>) -> Option<String> {
+    let Some(name) = name else {
+        return Some("it may still run there: the server has not said its name".into());
+    };
+    match timeout(ENDS, grpc.cancel(name)).await {
+        Ok(Ok(())) => None,
+        // It has ended meanwhile.
+        Ok(Err(status)) if matches!(status.code(), Code::NotFound | Code::FailedPrecondition) => {
+            None
+        }
+        Ok(Err(status)) if status.code() == Code::Unimplemented => {
+            Some("it runs on there to its end: the server can't cancel".into())
+        }
+        Ok(Err(status)) => Some(format!("it may still run there: {}", grpc.fault(&status))),
+        Err(_) => Some(format!(
+            "it may still run there: no answer for {}",
+            show_duration(ENDS)
+        )),
+    }
+}
