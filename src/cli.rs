@@ -95,8 +95,7 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub color: When,
-    /// Print how long each phase took, and write a trace for Chrome or Perfetto
-    /// to FILE [default: .mikado/timings.json]
+    /// Tell how long each phase took [default trace: .mikado/timings.json]
     #[arg(
         long,
         global = true,

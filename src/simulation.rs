@@ -43,6 +43,7 @@ impl Run<'_> {
         };
         let limits = Limits {
             jobs: workers,
+            remote_jobs: workers,
             memory: u64::MAX,
             keep_going: false,
         };

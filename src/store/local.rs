@@ -351,7 +351,10 @@ impl Unread {
             if let Some(stem) = stem_of(line) {
                 match self.lines.get_mut(stem.as_ref()) {
                     Some(lines) => lines.push(start..end),
-                    None => drop(self.lines.insert(stem.into_owned(), vec![start..end])),
+                    None => drop(
+                        self.lines
+                            .insert(stem.into_owned(), std::iter::once(start..end).collect()),
+                    ),
                 }
             }
             start = end;
