@@ -95,7 +95,7 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub color: When,
-    /// Tell how long each phase took [default trace: .mikado/timings.json]
+    /// Tell how long phases took, and write a trace
     #[arg(
         long,
         global = true,
