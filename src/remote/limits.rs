@@ -21,7 +21,7 @@ pub(super) const DIGESTS: usize = 10_000;
 /// What a server can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many bytes of blobs go into one call, [`OF_EACH`] included.
+    /// How many bytes of blobs go into one call, `OF_EACH` included.
     pub batch: u64,
     /// Whether streams of blobs may be compressed with zstd.
     pub zstd: bool,
