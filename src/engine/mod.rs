@@ -226,12 +226,14 @@ impl Engine {
         }
         // A process has to try, while the first card is looked up.
         let asked = Arc::clone(&engine.workspace);
-        drop(runtime.spawn_blocking(move || asked.kernel()));
+        let kernel = runtime.spawn_blocking(move || asked.kernel());
         let local = tokio::task::LocalSet::new();
         let ran = local.block_on(
             &runtime,
             Rc::clone(&engine).drive(plan, mark, listener, received),
         );
+        // Its thread has the workspace, whose end deletes the scratch folder.
+        drop(runtime.block_on(kernel));
         let new = engine.workspace.local.new_folder();
         engine.workspace.trace.save(&new);
         engine.workspace.store.keep_tables();
