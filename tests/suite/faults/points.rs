@@ -292,7 +292,9 @@ fn prepare(chain: &Chain, scene: Scene) {
             let sum = tree.join("sum");
             fs::set_permissions(&sum, fs::Permissions::from_mode(0o644)).expect("a mode");
             fs::write(&sum, "changed").expect("a file");
-            let segment = entries(&store.join("segments")).pop().expect("a segment");
+            let mut segments = entries(&store.join("segments"));
+            segments.retain(|path| path.extension().is_some_and(|end| end == "seg"));
+            let segment = segments.pop().expect("a segment");
             let length = segment.metadata().expect("a segment").len();
             let file = fs::File::options()
                 .write(true)
