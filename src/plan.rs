@@ -67,6 +67,17 @@ impl Plan {
         }
     }
 
+    /// For each card the group of which only one card runs at once, by its number.
+    pub fn groups(&self) -> Vec<Option<usize>> {
+        let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+        let of_card = self.cards.iter().map(|card| {
+            let group = card.work.definition.resources.group.as_deref()?;
+            let number = numbers.len();
+            Some(*numbers.entry(group).or_insert(number))
+        });
+        of_card.collect()
+    }
+
     /// The cards that come after `stem`.
     pub fn dependents_of(&self, stem: &Stem) -> Vec<Stem> {
         let after = self.cards.iter().filter(|card| card.before.contains(stem));

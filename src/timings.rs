@@ -54,6 +54,20 @@ pub(crate) struct Taken {
     pub(crate) took: Duration,
 }
 
+#[cfg(test)]
+impl Taken {
+    /// A phase of these milliseconds, for tests.
+    pub(crate) fn of_ms(name: &'static str, card: Option<&str>, at: u64, took: u64) -> Taken {
+        Taken {
+            name,
+            card: card.map(Stem::new),
+            count: 1,
+            at: Duration::from_millis(at),
+            took: Duration::from_millis(took),
+        }
+    }
+}
+
 /// What is wanted of the times.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {

@@ -1,6 +1,5 @@
 //! `mikado plan --workers`: what more machines would make of a chain.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -104,17 +103,10 @@ fn simulate(plan: &Plan, workspace: &Workspace, most: usize, latency_ms: u64) ->
         false => 0,
     };
     let costs: Vec<u64> = plan.cards.iter().map(cost).collect();
-    let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut groups: Vec<Option<usize>> = Vec::new();
-    for card in &plan.cards {
-        let number = numbers.len();
-        let group = card.work.definition.resources.group.as_deref();
-        groups.push(group.map(|group| *numbers.entry(group).or_insert(number)));
-    }
     let run = Run {
         prerequisites: &plan.prerequisites,
         costs_ms: &costs,
-        groups: &groups,
+        groups: &plan.groups(),
     };
     let outcomes = run.up_to(most);
     let path = run.critical_path();

@@ -209,24 +209,28 @@ impl Laid {
                 unlinkat(&base, &path, AtFlags::empty())?;
             }
         }
+        // A file that is not goes.
+        let is_untouched = |path: &str, then: Mark| -> io::Result<bool> {
+            let untouched = mark(&base, path)? == then;
+            if !untouched {
+                unlinkat(&base, path, AtFlags::empty())?;
+            }
+            Ok(untouched)
+        };
         for (path, then, executable) in self.copies {
             if !stands(&kept, &path) {
                 continue;
             }
-            if mark(&base, &path)? == then {
+            if is_untouched(&path, then)? {
                 kept.spares.insert(path, executable);
-            } else {
-                unlinkat(&base, &path, AtFlags::empty())?;
             }
         }
         for (path, (then, contents)) in self.files {
             if !stands(&kept, &path) {
                 continue;
             }
-            if mark(&base, &path)? == then {
+            if is_untouched(&path, then)? {
                 kept.files.insert(path, contents);
-            } else {
-                unlinkat(&base, &path, AtFlags::empty())?;
             }
         }
         Ok(kept)

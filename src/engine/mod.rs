@@ -420,15 +420,11 @@ impl Engine {
                 .max(1)
         };
         let costs: Vec<u64> = plan.cards.iter().map(cost).collect();
-        let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
-        let weights = plan.cards.iter().map(|card| {
-            let group = card.work.definition.resources.group.as_deref();
-            let count = groups.len();
-            Weight {
-                group: group.map(|group| *groups.entry(group).or_insert(count)),
-                elsewhere: self.goes_elsewhere(card),
-                ..self.weight(card)
-            }
+        let cards = plan.cards.iter().zip(plan.groups());
+        let weights = cards.map(|(card, group)| Weight {
+            group,
+            elsewhere: self.goes_elsewhere(card),
+            ..self.weight(card)
         });
         let weights = weights.collect();
         Schedule::new(&plan.prerequisites, &costs, weights, limits)

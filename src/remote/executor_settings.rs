@@ -8,15 +8,21 @@ use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::address::{Address, NoAddress, Protocol};
+use super::address::Protocol;
 use super::credentials::{CredentialsFrom, SecretFrom};
-use super::settings::{CacheSettings, Mode, STALL};
+use super::said::{self, Said};
+use super::settings::{CacheSettings, Mode};
 use crate::error::Error;
 use crate::runner::client::UserEnvironment;
-use crate::runner::units;
 
 /// The variable of the address.
 const URL: &str = "MIKADO_EXECUTOR";
+
+const SAID: Said = Said {
+    key: "executor",
+    option: "--executor",
+    variable: URL,
+};
 
 /// A bearer token, unless `executor.token` names another variable or a file.
 const TOKEN: &str = "MIKADO_EXECUTOR_TOKEN";
@@ -111,21 +117,10 @@ impl ExecutorConfig {
         root: &Path,
         user: &UserEnvironment,
     ) -> Result<Option<ExecutorSettings>, Error> {
-        let variable = user.value(URL).filter(|value| !value.is_empty());
-        let variable = variable.map(|value| value.to_string_lossy().into_owned());
-        let (url, source) = match (&given.url, variable, &self.url) {
-            (Some(url), ..) => (url.clone(), "--executor"),
-            (None, Some(url), _) => (url, URL),
-            (None, None, Some(url)) => (url.clone(), "`executor.url`"),
-            (None, None, None) => return Ok(None),
+        let Some((url, source)) = SAID.url(given.url.as_ref(), self.url.as_ref(), user) else {
+            return Ok(None);
         };
-        // The address itself is not repeated: a password may stand in it.
-        let mut address: Address = url.parse().map_err(|error: NoAddress| {
-            Error::usage(
-                format!("the address of the executor, from {source}, is none: {error}"),
-                error.help(),
-            )
-        })?;
+        let address = SAID.address(&url, &source, self.instance.as_ref())?;
         if address.protocol == Protocol::Http {
             return Err(Error::usage(
                 format!(
@@ -134,18 +129,7 @@ impl ExecutorConfig {
                 "write `grpc://` or `grpcs://`",
             ));
         }
-        if let Some(instance) = &self.instance
-            && address.instance.is_empty()
-        {
-            address.instance = instance.trim_matches('/').to_owned();
-        }
-        let stall = match &self.stall {
-            None => STALL,
-            Some(text) => units::duration(text).ok_or_else(|| {
-                let message = format!("`executor.stall: {text}` in `mikado.yaml` can't be read");
-                Error::usage(message, "write something like `60s`")
-            })?,
-        };
+        let stall = SAID.stall(self.stall.as_ref())?;
         let from = |said: &Option<SecretFrom>, name: &str| {
             let variable = SecretFrom {
                 env: Some(name.to_owned()),
@@ -184,7 +168,7 @@ impl ExecutorConfig {
     }
 
     fn has_credentials(&self, user: &UserEnvironment) -> bool {
-        let is_set = |name: &str| user.value(name).is_some_and(|value| !value.is_empty());
+        let is_set = |name: &str| said::variable(user, name).is_some();
         self.token.is_some()
             || self.login.is_some()
             || !self.headers.is_empty()

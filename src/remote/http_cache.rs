@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use prost::Message as _;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use super::fault::Fault;
 use super::origin::Origin;
 use super::sink::Sink;
 use super::tally::add;
+use super::transfer::all;
 use super::web::Web;
 use crate::digest::Digest;
 use crate::reapi::ActionResult;
@@ -58,7 +57,7 @@ impl HttpCache {
     }
 
     pub(super) async fn missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, Fault> {
-        let asked = each(digests.to_vec(), |digest| {
+        let asked = digests.iter().copied().map(|digest| {
             let cache = self.clone();
             async move {
                 let answer = cache.0.send(Method::HEAD, &blob(&digest), None).await?;
@@ -72,14 +71,14 @@ impl HttpCache {
                 }
             }
         });
-        Ok(asked.await?.into_iter().flatten().collect())
+        Ok(all(AT_ONCE, asked).await?.into_iter().flatten().collect())
     }
 
     pub(super) async fn read_batch(
         &self,
         digests: &[Digest],
     ) -> Result<Vec<(Digest, Vec<u8>)>, Fault> {
-        let read = each(digests.to_vec(), |digest| {
+        let read = digests.iter().copied().map(|digest| {
             let cache = self.clone();
             async move {
                 let size = usize::try_from(digest.size).unwrap_or(usize::MAX);
@@ -93,18 +92,18 @@ impl HttpCache {
                 Ok(Some((digest, bytes)))
             }
         });
-        Ok(read.await?.into_iter().flatten().collect())
+        Ok(all(AT_ONCE, read).await?.into_iter().flatten().collect())
     }
 
     pub(super) async fn write_batch(&self, blobs: &[(Digest, Vec<u8>)]) -> Result<(), Fault> {
-        let written = each(blobs.to_vec(), |(digest, bytes)| {
+        let written = blobs.iter().cloned().map(|(digest, bytes)| {
             let cache = self.clone();
             async move {
                 let origin = Origin::Bytes(Arc::new(bytes));
                 cache.write_from(&digest, &origin).await
             }
         });
-        written.await.map(drop)
+        all(AT_ONCE, written).await.map(drop)
     }
 
     pub(super) async fn write_from(&self, digest: &Digest, origin: &Origin) -> Result<(), Fault> {
@@ -171,26 +170,4 @@ impl HttpCache {
             status => Err(self.0.fault(status)),
         }
     }
-}
-
-/// Does something with each, several at once; the first fault ends the others.
-async fn each<A, T, F>(all: Vec<A>, work: impl Fn(A) -> F) -> Result<Vec<T>, Fault>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, Fault>> + Send + 'static,
-{
-    let gate = Arc::new(Semaphore::new(AT_ONCE));
-    let mut tasks = JoinSet::new();
-    for one in all {
-        let (gate, work) = (Arc::clone(&gate), work(one));
-        tasks.spawn(async move {
-            let _turn = gate.acquire().await;
-            work.await
-        });
-    }
-    let mut done = Vec::new();
-    while let Some(ended) = tasks.join_next().await {
-        done.push(ended.map_err(|error| Fault::Here(format!("BUG: {error}")))??);
-    }
-    Ok(done)
 }

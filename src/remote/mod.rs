@@ -25,6 +25,7 @@ mod moved;
 mod operations;
 mod origin;
 mod record;
+mod said;
 mod settings;
 mod sink;
 mod streams;

@@ -12,12 +12,18 @@ use serde::Deserialize;
 use super::address::Address;
 use super::credentials::{Credentials, CredentialsFrom, SecretFrom};
 use super::fault::Fault;
+use super::said::{self, Said};
 use crate::error::Error;
 use crate::runner::client::UserEnvironment;
-use crate::runner::units;
 
 /// The variable of the address.
 const URL: &str = "MIKADO_CACHE";
+
+const SAID: Said = Said {
+    key: "cache",
+    option: "--cache",
+    variable: URL,
+};
 
 /// The variable of what it is used for.
 const MODE: &str = "MIKADO_CACHE_MODE";
@@ -109,11 +115,7 @@ impl CacheConfig {
         root: &Path,
         user: &UserEnvironment,
     ) -> Result<Option<CacheSettings>, Error> {
-        let variable = |name: &str| {
-            let value = user.value(name).filter(|value| !value.is_empty());
-            value.map(|value| value.to_string_lossy().into_owned())
-        };
-        let mode = match (given.mode, variable(MODE)) {
+        let mode = match (given.mode, said::variable(user, MODE)) {
             (Some(mode), _) => mode,
             (None, Some(text)) => Mode::from_str(&text, false).map_err(|_| {
                 let message = format!("`{text}` in {MODE} is no way to use a cache");
@@ -121,36 +123,15 @@ impl CacheConfig {
             })?,
             (None, None) => self.mode.unwrap_or_default(),
         };
-        let stall = match &self.stall {
-            None => STALL,
-            Some(text) => units::duration(text).ok_or_else(|| {
-                let message = format!("`cache.stall: {text}` in `mikado.yaml` can't be read");
-                Error::usage(message, "write something like `60s`")
-            })?,
-        };
-        let (url, source) = match (&given.url, variable(URL), &self.url) {
-            (Some(url), ..) => (url.clone(), "--cache"),
-            (None, Some(url), _) => (url, URL),
-            (None, None, Some(url)) => (url.clone(), "`cache.url`"),
-            (None, None, None) => return Ok(None),
+        let stall = SAID.stall(self.stall.as_ref())?;
+        let Some((url, source)) = SAID.url(given.url.as_ref(), self.url.as_ref(), user) else {
+            return Ok(None);
         };
         if mode == Mode::Off {
             return Ok(None);
         }
-        // The address itself is not repeated: a password may stand in it.
-        let mut address: Address = url.parse().map_err(|error: super::address::NoAddress| {
-            Error::usage(
-                format!("the address of the cache, from {source}, is none: {error}"),
-                error.help(),
-            )
-        })?;
-        if let Some(instance) = &self.instance
-            && address.instance.is_empty()
-        {
-            address.instance = instance.trim_matches('/').to_owned();
-        }
         Ok(Some(CacheSettings {
-            address,
+            address: SAID.address(&url, &source, self.instance.as_ref())?,
             mode,
             stall,
             credentials: CredentialsFrom {
@@ -172,9 +153,7 @@ impl CacheConfig {
     ///
     /// Where it is no name.
     pub fn namespace(&self, user: &UserEnvironment) -> Result<String, Error> {
-        let variable = user.value(NAMESPACE).filter(|value| !value.is_empty());
-        let variable = variable.map(|value| value.to_string_lossy().into_owned());
-        let name = variable.or_else(|| self.namespace.clone());
+        let name = said::variable(user, NAMESPACE).or_else(|| self.namespace.clone());
         let name = name.unwrap_or_default();
         let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         match name.chars().all(is_part) && name.len() <= LONGEST {

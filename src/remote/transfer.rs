@@ -20,11 +20,12 @@ const AT_ONCE: usize = 6;
 /// Up to this many small blobs are read in batches with those of others.
 const FEW: usize = 64;
 
-/// Waits for all; the first fault ends the others.
-async fn all<T: Send + 'static>(
+/// Waits for all, so many at once; the first fault ends the others.
+pub(super) async fn all<T: Send + 'static>(
+    at_once: usize,
     work: impl IntoIterator<Item = impl Future<Output = Result<T, Fault>> + Send + 'static>,
 ) -> Result<Vec<T>, Fault> {
-    let gate = Arc::new(Semaphore::new(AT_ONCE));
+    let gate = Arc::new(Semaphore::new(at_once));
     let mut tasks = JoinSet::new();
     for work in work {
         let gate = Arc::clone(&gate);
@@ -51,7 +52,7 @@ pub(super) async fn missing(
         let (client, part) = (client.clone(), part.to_vec());
         async move { client.missing(&part).await }
     });
-    let missing = all(asked).await?.into_iter().flatten();
+    let missing = all(AT_ONCE, asked).await?.into_iter().flatten();
     Ok(missing.filter(|digest| digests.contains(digest)).collect())
 }
 
@@ -97,12 +98,12 @@ pub(super) async fn send(client: &Client, blobs: BTreeMap<Digest, Origin>) -> Re
             client.write_batch(&read?).await
         }
     });
-    all(batches).await?;
+    all(AT_ONCE, batches).await?;
     let streams = large.into_iter().map(|(digest, origin)| {
         let client = client.clone();
         async move { client.write_from(&digest, &origin).await }
     });
-    all(streams).await?;
+    all(AT_ONCE, streams).await?;
     Ok(())
 }
 
@@ -184,7 +185,7 @@ pub(super) async fn download(
             .await
         }
     });
-    all(streams).await?;
+    all(AT_ONCE, streams).await?;
     Ok(())
 }
 
@@ -208,7 +209,7 @@ async fn download_small(
             write_all(files).await
         }
     });
-    all(batches).await.map(drop)
+    all(AT_ONCE, batches).await.map(drop)
 }
 
 async fn write_all(files: Vec<(Vec<u8>, Vec<PathBuf>)>) -> Result<(), Fault> {

@@ -166,25 +166,15 @@ fn ms(time: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn taken(name: &'static str, card: Option<&str>, at: u64, took: u64) -> Taken {
-        Taken {
-            name,
-            card: card.map(Stem::new),
-            count: 1,
-            at: Duration::from_millis(at),
-            took: Duration::from_millis(took),
-        }
-    }
-
     #[test]
     fn phases_stand_in_their_order_and_cards_by_their_time() {
         let phases = [
-            taken("execute", Some("a"), 2, 5),
-            taken(CARD, Some("a"), 1, 7),
-            taken("execute", Some("b"), 2, 8),
-            taken(CARD, Some("b"), 1, 9),
-            taken(WAIT, Some("b"), 0, 1),
-            taken("read cards", None, 0, 1),
+            Taken::of_ms("execute", Some("a"), 2, 5),
+            Taken::of_ms(CARD, Some("a"), 1, 7),
+            Taken::of_ms("execute", Some("b"), 2, 8),
+            Taken::of_ms(CARD, Some("b"), 1, 9),
+            Taken::of_ms(WAIT, Some("b"), 0, 1),
+            Taken::of_ms("read cards", None, 0, 1),
         ];
         let expected = "\
 | phase      | count | total ms | longest ms |

@@ -135,26 +135,16 @@ fn us(time: Duration) -> f64 {
 mod tests {
     use super::*;
 
-    fn taken(name: &'static str, card: Option<&str>, at: u64, took: u64) -> Taken {
-        Taken {
-            name,
-            card: card.map(Stem::new),
-            count: 1,
-            at: Duration::from_millis(at),
-            took: Duration::from_millis(took),
-        }
-    }
-
     #[test]
     fn cards_that_overlap_lie_in_different_lanes_and_parts_with_their_card() {
         let phases = [
-            taken("run", None, 0, 100),
-            taken("flush", None, 90, 20),
-            taken(CARD, Some("a"), 1, 50),
-            taken("execute", Some("a"), 10, 20),
-            taken(CARD, Some("b"), 2, 10),
-            taken("execute", Some("b"), 3, 5),
-            taken(CARD, Some("c"), 12, 5),
+            Taken::of_ms("run", None, 0, 100),
+            Taken::of_ms("flush", None, 90, 20),
+            Taken::of_ms(CARD, Some("a"), 1, 50),
+            Taken::of_ms("execute", Some("a"), 10, 20),
+            Taken::of_ms(CARD, Some("b"), 2, 10),
+            Taken::of_ms("execute", Some("b"), 3, 5),
+            Taken::of_ms(CARD, Some("c"), 12, 5),
         ];
         let lanes: Vec<(String, u64)> = events(&phases)
             .iter()
