@@ -11,6 +11,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::columns::Screen;
 use crate::commands::again::{self, Partial};
+use crate::commands::answered;
 use crate::commands::{
     self, check::CheckFormat, ci::CiCommand, graph::GraphFormat, verify::VerifyFormat,
 };
@@ -447,6 +448,9 @@ fn wants_json(arguments: &[OsString]) -> bool {
 
 /// Carries the words of a command line out.
 fn answer(arguments: &[OsString]) -> u8 {
+    if answered::give_again(arguments) {
+        return Exit::Done as u8;
+    }
     let partial = match again::look(arguments) {
         Some(again::Look::Told(exit)) => return exit,
         Some(again::Look::Partial(partial)) => Some(partial),

@@ -15,7 +15,7 @@ use crate::words::{series, shell_word};
 use super::list::ListArgs;
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
-use super::{done, write_json};
+use super::{answered, done};
 
 /// List the cards that can be worked on now
 #[derive(Clone, Debug, Default, Args)]
@@ -98,12 +98,11 @@ pub fn blocked(args: BlockedArgs, context: &Context) -> Result<Exit, Error> {
             .map(|stem| view.blocked(stem))
             .collect(),
     };
+    if args.format == Format::Json {
+        return answered::give(&answer, &view, context);
+    }
     let out = &mut context.out(args.format);
-    let written = match args.format {
-        Format::Json => write_json(out, &answer),
-        Format::Text => text(out, &answer, asked.as_ref(), &view, context.screen()),
-    };
-    done(written)
+    done(text(out, &answer, asked.as_ref(), &view, context.screen()))
 }
 
 fn leaf(stem: &Stem, view: &View<'_>) -> Leaf {

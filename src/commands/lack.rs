@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::answer::Coded;
 use crate::card::Card;
+use crate::index::{Kind, Watched};
 use crate::runner::definition::Input;
 use crate::runner::host::HostTools;
 use crate::runner::lock::{TOOL_LOCK, ToolLock};
@@ -60,6 +61,16 @@ impl<'a> Lack<'a> {
         self.platform(work)
             .or_else(|| self.source(card, work))
             .or_else(|| self.tool(card, work))
+    }
+
+    /// Adds what it was found by, beside the project's own lists.
+    pub(crate) fn watch(&self, watched: &Watched) {
+        let root = &self.selection.project.root;
+        for folder in self.sources.iter().flat_map(Sources::folders) {
+            watched.add(root.join(folder), Kind::Target);
+        }
+        watched.add(self.hosts.file(), Kind::Target);
+        self.hosts.watch(watched);
     }
 
     fn platform(&self, work: &Work) -> Option<Coded> {

@@ -16,7 +16,7 @@ use crate::words::count;
 
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
-use super::{done, write_json};
+use super::{answered, done};
 
 /// List the cards with their states
 ///
@@ -67,22 +67,16 @@ pub fn run(args: ListArgs, context: &Context) -> Result<Exit, Error> {
         .filter(|card| args.shows(card, selection.chain.state(&card.stem)))
         .collect();
     let findings = view.findings();
-    let none = args.none();
+    if args.format == Format::Json {
+        let cards: Vec<CardObject> = chosen.iter().map(|card| view.card_object(card)).collect();
+        return answered::give(&CardList::new(cards, &findings), &view, context);
+    }
     let out = &mut context.out(args.format);
-    let written = match args.format {
-        Format::Json => {
-            let cards: Vec<CardObject> = chosen.iter().map(|card| view.card_object(card)).collect();
-            write_json(out, &CardList::new(cards, &findings))
-        }
-        Format::Text => {
-            let said = match chosen.is_empty() {
-                true => writeln!(out, "{none}"),
-                false => Ok(()),
-            };
-            said.and_then(|()| table(out, &view, &chosen, &findings, context.screen()))
-        }
+    let said = match chosen.is_empty() {
+        true => writeln!(out, "{}", args.none()),
+        false => Ok(()),
     };
-    done(written)
+    done(said.and_then(|()| table(out, &view, &chosen, &findings, context.screen())))
 }
 
 impl ListArgs {

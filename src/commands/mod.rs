@@ -3,6 +3,7 @@
 
 pub mod affected;
 pub(crate) mod again;
+pub(crate) mod answered;
 pub mod artifact;
 pub mod audit;
 pub mod blocked;

@@ -16,7 +16,7 @@ use crate::words::{count, shell_word};
 
 use super::selection::{Selection, SelectionArgs};
 use super::view::View;
-use super::{done, write_json};
+use super::{answered, done};
 
 /// Choose one card to work on next
 ///
@@ -67,25 +67,27 @@ pub fn next(args: NextArgs, context: &Context) -> Result<Exit, Error> {
         .stems()
         .filter(|stem| within.as_ref().is_none_or(|within| within.contains(*stem)))
         .any(|stem| chain.state(stem) != State::Complete);
+    if args.format == Format::Json {
+        let answer = match chosen {
+            Some(card) => Next::Card(Box::new(card)),
+            None => Next::None {
+                schema_version: SCHEMA_VERSION,
+                next: None,
+            },
+        };
+        return answered::give(&answer, &view, context);
+    }
     let out = &mut context.out(args.format);
-    let written = match (chosen, args.format) {
-        (Some(card), Format::Text) => {
+    let written = match chosen {
+        Some(card) => {
             let can_be_run = view.can_be_run(&card.stem);
             text(out, &card, can_be_run)
         }
-        (Some(card), Format::Json) => write_json(out, &Next::Card(Box::new(card))),
-        (None, Format::Text) if !is_any_open => writeln!(out, "nothing is open"),
-        (None, Format::Text) => writeln!(
+        None if !is_any_open => writeln!(out, "nothing is open"),
+        None => writeln!(
             out,
             "no card can be worked on now; `mikado blocked` says why"
         ),
-        (None, Format::Json) => {
-            let none = Next::None {
-                schema_version: SCHEMA_VERSION,
-                next: None,
-            };
-            write_json(out, &none)
-        }
     };
     done(written)
 }

@@ -12,14 +12,12 @@ use crate::digest::Digest;
 use crate::event::Outcome;
 use crate::index::{self, Kind, Member, New, Request, Told, Watched};
 use crate::plan::{Plan, PlannedCard};
-use crate::project::CONFIG;
 use crate::report::Summary;
 use crate::runner::definition::{Kind as WorkKind, Root};
-use crate::runner::lock::TOOL_LOCK;
-use crate::runner::sources::SOURCES;
 use crate::workspace::Workspace;
 
 use super::again::{Partial, value_of};
+use super::answered::gone_by;
 use super::run::RunArgs;
 use super::run_ci;
 use super::selection::Selection;
@@ -60,7 +58,8 @@ impl Ended<'_> {
         let cards = self.plan.cards.iter();
         let numbers: BTreeMap<&Stem, u32> = cards.map(|card| &card.stem).zip(0..).collect();
         let number = |stem: &Stem| numbers.get(stem).copied();
-        let watched = self.watched();
+        let watched = gone_by(self.selection, self.context);
+        watched.add(self.artifacts(), Kind::Entry);
         self.workspace.watch(&watched, number);
         let members = self.plan.cards.iter().zip(self.outcomes);
         let members = members.map(|(card, outcome)| self.member(card, outcome, &number));
@@ -237,50 +236,6 @@ impl Ended<'_> {
             && self.summary.sources.is_empty()
             && self.outcomes.iter().all(has_passed)
             && self.plan.cards.iter().all(is_settled)
-    }
-
-    /// What the reading of cards, runners and settings went by.
-    fn watched(&self) -> Watched {
-        let (selection, context) = (self.selection, self.context);
-        let watched = Watched::default();
-        let project = &selection.project;
-        let here = context
-            .here
-            .canonicalize()
-            .unwrap_or_else(|_| context.here.clone());
-        for folder in here.ancestors().chain(project.root.ancestors()) {
-            watched.add(folder.join(".git"), Kind::Presence);
-            watched.add(folder.join("cards"), Kind::Presence);
-            watched.add(folder.join(CONFIG), Kind::Presence);
-        }
-        watched.add(project.root.join(CONFIG), Kind::Target);
-        for folder in &project.config.cards {
-            watched.add(project.root.join(folder), Kind::Target);
-        }
-        watched.add(project.root.join("cards"), Kind::Target);
-        for folder in &context.global.cards {
-            watched.add(here.join(folder), Kind::Target);
-        }
-        for folder in &project.card_dirs {
-            watched.add_above(folder);
-        }
-        for folder in selection.deck.folders() {
-            watched.add_walked(folder);
-        }
-        for card in selection.deck.cards() {
-            watched.add(project.root.join(card.path()), Kind::Target);
-        }
-        let runners = &project.runners_dir;
-        watched.add(runners, Kind::Target);
-        for name in [TOOL_LOCK, SOURCES] {
-            watched.add(runners.join(name), Kind::Target);
-        }
-        for name in selection.runner_names() {
-            watched.add(runners.join(format!("{name}.yaml")), Kind::Target);
-            watched.add(runners.join(name), Kind::Presence);
-        }
-        watched.add(self.artifacts(), Kind::Entry);
-        watched
     }
 
     /// The artifacts, as the store last saw them whole.

@@ -27,6 +27,8 @@ use crate::timings;
 use crate::words;
 use crate::workspace::{Setting, Workspace};
 
+use super::again::now_ns;
+
 /// Which cards, and with what.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SelectionArgs {
@@ -94,6 +96,8 @@ pub(crate) struct Selection {
     pub(crate) store: Option<PathBuf>,
     /// `--cache` and `--cache-mode`.
     cache: CacheGiven,
+    /// A moment before anything was read, in nanoseconds since 1970.
+    pub(crate) began_ns: i64,
     headings: Headings,
     overridden: BTreeSet<String>,
 }
@@ -101,12 +105,16 @@ pub(crate) struct Selection {
 impl Selection {
     /// Reads the project's cards.
     pub(crate) fn read(args: &SelectionArgs, context: &Context) -> Result<Selection, Error> {
+        let began_ns = now_ns();
         let project = Project::find(&context.here, &context.global.cards)?;
         let mut phase = timings::phase("read cards");
         let deck = Deck::read(&project.root, &project.card_dirs)?;
         phase.count(deck.cards().len());
         drop(phase);
-        Ok(Selection::of(project, deck, args, context))
+        Ok(Selection {
+            began_ns,
+            ..Selection::of(project, deck, args, context)
+        })
     }
 
     fn of(project: Project, deck: Deck, args: &SelectionArgs, context: &Context) -> Selection {
@@ -121,6 +129,7 @@ impl Selection {
             here: context.here.clone(),
             store: context.global.store.clone(),
             cache: context.global.cache_given(),
+            began_ns: now_ns(),
             project,
             deck,
             chain,

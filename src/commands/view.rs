@@ -4,6 +4,7 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::thread;
 
 use anstyle::Style;
@@ -13,6 +14,7 @@ use crate::card::body::Body;
 use crate::card::{Card, Stem};
 use crate::chain::State;
 use crate::diagnostic::{self, Diagnostic, Severity};
+use crate::index::{self, Watched};
 use crate::process::capture;
 use crate::runner::definition::Kind;
 use crate::runner::work::{Runners, Work};
@@ -83,6 +85,28 @@ impl<'a> View<'a> {
             faults,
             faulty,
             lack: OnceCell::new(),
+        }
+    }
+
+    /// The cards that it looks at.
+    pub(crate) fn selection(&self) -> &Selection {
+        self.selection
+    }
+
+    /// Adds what it knows from elsewhere than from cards, runners and settings.
+    pub(crate) fn watch(&self, watched: &Watched) {
+        let root = &self.selection.project.root;
+        let local = root.join(".mikado");
+        watched.add(local.join("records.jsonl"), index::Kind::Entry);
+        let failed = self.histories.iter().filter(|(_, history)| {
+            let last = history.last();
+            last.is_some_and(|run| run.failed.is_some())
+        });
+        for (stem, _) in failed {
+            watched.add(self.log_of(stem), index::Kind::Target);
+        }
+        if let Some(lack) = self.lack.get() {
+            lack.watch(watched);
         }
     }
 
@@ -163,8 +187,12 @@ impl<'a> View<'a> {
 
     /// The last lines of a card's log.
     pub(crate) fn tail(&self, stem: &Stem) -> Vec<String> {
+        capture::tail(&self.log_of(stem.as_str()), TAIL)
+    }
+
+    fn log_of(&self, stem: &str) -> PathBuf {
         let logs = self.selection.project.root.join(".mikado/logs");
-        capture::tail(&logs.join(format!("{stem}.log")), TAIL)
+        logs.join(format!("{stem}.log"))
     }
 
     /// Why a ready card can't go on here.

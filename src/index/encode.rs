@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::CWD;
 use serde::{Deserialize, Serialize};
 
-use super::{FOLDER, GRAIN_NS, Index, KEPT, Kind, MAGIC, Member, RECORD, Request, State, Watched};
+use super::{
+    ANSWER, FOLDER, GRAIN_NS, Index, KEPT, Kind, MAGIC, Member, RECORD, Request, State, Watched,
+};
 use crate::digest::Digest;
 use crate::fail_point;
 
@@ -63,18 +65,51 @@ pub struct New<'a> {
     pub stands: &'a dyn Fn(&Path) -> bool,
 }
 
-impl<'a> New<'a> {
+/// An answer that is to be kept with what it was read from.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    /// Whose it is.
+    pub request: &'a Request,
+    /// A moment before anything was read, in nanoseconds since 1970.
+    pub began_ns: i64,
+    /// What it was read from.
+    pub watched: Watched,
+    /// What was written.
+    pub bytes: &'a [u8],
+}
+
+impl Answer<'_> {
+    /// Writes it in the folder `local`, a work tree's `.mikado`, as [`New::write`]
+    /// does.
+    pub fn write(self, local: &Path) -> bool {
+        let new = New {
+            request: self.request,
+            began_ns: self.began_ns,
+            watched: self.watched,
+            trees: Vec::new(),
+            older: None,
+            members: &[],
+            told: &Told::default(),
+            stands: &|_| false,
+        };
+        let name = self.request.file_name() + ANSWER;
+        let written = new.bytes(self.bytes);
+        written.is_some_and(|bytes| keep(local, &name, &bytes).is_some())
+    }
+}
+
+impl New<'_> {
     /// Writes it in the folder `local`, a work tree's `.mikado`, where all that is
     /// watched is as it was when the run read it; whether it was.
     ///
     /// An index that could not be written is none; that costs time alone.
     pub fn write(self, local: &Path) -> bool {
-        self.bytes()
-            .and_then(|(request, bytes)| keep(local, request, &bytes))
-            .is_some()
+        let name = self.request.file_name();
+        let written = self.bytes(&[]);
+        written.is_some_and(|bytes| keep(local, &name, &bytes).is_some())
     }
 
-    fn bytes(mut self) -> Option<(&'a Request, Vec<u8>)> {
+    fn bytes(mut self, answer: &[u8]) -> Option<Vec<u8>> {
         let paths = std::mem::take(&mut self.watched).into_paths()?;
         let mut records = Vec::new();
         for ((path, kind), card) in paths {
@@ -107,8 +142,8 @@ impl<'a> New<'a> {
             }
             None => Table::below(bases(&records)),
         };
-        let bytes = encode(self.request, table.with(&records)?, self.members, self.told)?;
-        Some((self.request, bytes))
+        let table = table.with(&records)?;
+        encode(self.request, table, self.members, self.told, answer)
     }
 
     /// What the file system says now; `None` where it may not be what was read.
@@ -200,8 +235,14 @@ impl Table {
 }
 
 /// The bytes: magic, request, then counts, bases, records, paths, cards, what is
-/// told, and a checksum of all before it. Numbers are little endian.
-fn encode(request: &Request, table: Table, members: &[Member], told: &Told) -> Option<Vec<u8>> {
+/// told, the answer, and a checksum of all before it. Numbers are little endian.
+fn encode(
+    request: &Request,
+    table: Table,
+    members: &[Member],
+    told: &Told,
+    answer: &[u8],
+) -> Option<Vec<u8>> {
     let mut lines: Vec<u8> = Vec::new();
     for member in members {
         member.encode(&mut lines)?;
@@ -221,13 +262,15 @@ fn encode(request: &Request, table: Table, members: &[Member], told: &Told) -> O
         members.len(),
         lines.len(),
         told.len(),
+        answer.len(),
     ];
     for count in counts {
         bytes.extend(u32::try_from(count).ok()?.to_le_bytes());
     }
-    for part in [places, table.records, table.paths, lines, told] {
+    for part in [&places, &table.records, &table.paths, &lines, &told] {
         bytes.extend(part);
     }
+    bytes.extend(answer);
     let sum = crc32fast::hash(&bytes);
     bytes.extend(sum.to_le_bytes());
     Some(bytes)
@@ -289,20 +332,22 @@ fn bases(records: &[Record]) -> Vec<PathBuf> {
 }
 
 /// Puts the bytes at their place, and deletes indexes that are not used any more.
-fn keep(local: &Path, request: &Request, bytes: &[u8]) -> Option<()> {
+fn keep(local: &Path, name: &str, bytes: &[u8]) -> Option<()> {
     let folder = local.join(FOLDER);
     let mut file = tempfile::NamedTempFile::new_in(local.join("new")).ok()?;
     fail_point::reach("index.write").ok()?;
     file.write_all(bytes).ok()?;
     fs::create_dir_all(&folder).ok()?;
     fail_point::reach("index.name").ok()?;
-    file.persist(folder.join(request.file_name())).ok()?;
-    forget_old(&folder);
+    file.persist(folder.join(name)).ok()?;
+    forget_old(&folder, name.ends_with(ANSWER));
     Some(())
 }
 
-fn forget_old(folder: &Path) {
+fn forget_old(folder: &Path, answers: bool) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_answer = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().ends_with(ANSWER);
+    let entries = entries.filter(|entry| is_answer(entry) == answers);
     let mut files: Vec<_> = entries
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::encode::Table;
-use super::{FOLDER, Kind, MAGIC, Member, NO_CARD, RECORD, RECORD_HEAD, Request, State, Told};
+use super::{
+    ANSWER, FOLDER, Kind, MAGIC, Member, NO_CARD, RECORD, RECORD_HEAD, Request, State, Told,
+};
 use crate::parallel;
 use crate::timings;
 
@@ -43,9 +45,9 @@ pub struct Index {
     bytes: Vec<u8>,
     records: usize,
     cards: usize,
-    /// Where the parts begin: places, records, paths, cards, what is told, and
-    /// the end.
-    parts: [usize; 6],
+    /// Where the parts begin: places, records, paths, cards, what is told, the
+    /// answer, and the end.
+    parts: [usize; 7],
 }
 
 /// What is kept of a path beside its state.
@@ -56,15 +58,23 @@ struct Head<'a> {
     kind: Kind,
 }
 
-const HEAD: usize = MAGIC.len() + 32 + 6 * 4;
+const HEAD: usize = MAGIC.len() + 32 + 7 * 4;
 
 impl Index {
     /// The index of `request`, looked for from its folder upward.
     pub fn open(request: &Request) -> Option<Index> {
-        let name = request.file_name();
+        Index::open_file(request, &request.file_name())
+    }
+
+    /// The index of an answer to `request`.
+    pub fn open_answer(request: &Request) -> Option<Index> {
+        Index::open_file(request, &(request.file_name() + ANSWER))
+    }
+
+    fn open_file(request: &Request, name: &str) -> Option<Index> {
         request.here.ancestors().find_map(|folder| {
             let local = folder.join(".mikado");
-            let mut file = File::open(local.join(FOLDER).join(&name)).ok()?;
+            let mut file = File::open(local.join(FOLDER).join(name)).ok()?;
             let length = file.metadata().ok()?.len();
             let mut bytes = Vec::with_capacity(usize::try_from(length).ok()? + 1);
             file.read_to_end(&mut bytes).ok()?;
@@ -92,16 +102,17 @@ impl Index {
             count(2)?,
             count(4)?,
             count(5)?,
+            count(6)?,
         ];
-        let mut parts = [HEAD; 6];
+        let mut parts = [HEAD; 7];
         for (at, size) in sizes.into_iter().enumerate() {
             parts[at + 1] = parts[at].checked_add(size)?;
         }
         let cards = count(3)?;
-        if parts[5] != body.len() {
+        if parts[6] != body.len() {
             return None;
         }
-        bytes.truncate(parts[5]);
+        bytes.truncate(parts[6]);
         Some(Index {
             local,
             bytes,
@@ -248,6 +259,11 @@ impl Index {
     /// How many cards the run has.
     pub fn count(&self) -> usize {
         self.cards
+    }
+
+    /// The answer, as it was written.
+    pub fn answer(&self) -> &[u8] {
+        self.part(5)
     }
 
     /// What is told beside the cards; `None` where it can't be read.

@@ -1,5 +1,6 @@
-//! The index of a run that found or made everything: what its verdict was read
-//! from, so that the next run of the same words is a look at the file system.
+//! The index of a run that found or made everything, or of an answer that was
+//! given: what it was read from, so that the next command of the same words is a
+//! look at the file system.
 //!
 //! It holds, for each file, folder and absence that the run went by, what the
 //! file system said of it; and what is told when nothing is to be done. It is
@@ -15,7 +16,7 @@ mod member;
 mod request;
 mod watched;
 
-pub use encode::{New, Told, Tree};
+pub use encode::{Answer, New, Told, Tree};
 pub use entry::{Kind, State};
 pub use look::{Index, Verdict};
 pub use member::Member;
@@ -27,9 +28,13 @@ pub use watched::{NO_CARD, Watched};
 pub const FOLDER: &str = "index";
 
 /// How a file of the index begins; another version of it is no index.
-const MAGIC: &[u8; 8] = b"mikado\x01i";
+const MAGIC: &[u8; 8] = b"mikado\x02i";
 
-/// How many indexes a work tree keeps: one for each command line that is in use.
+/// How the names of answers end, which are counted apart from runs.
+const ANSWER: &str = ".answer";
+
+/// How many indexes a work tree keeps, of runs and of answers each: one for each
+/// command line that is in use.
 const KEPT: usize = 8;
 
 /// File systems keep times as coarsely as the kernel's tick: what changed within

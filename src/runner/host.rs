@@ -102,6 +102,11 @@ impl HostTools {
         self
     }
 
+    /// The file of what tools answered.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// Adds all that the tools that were found depend on.
     pub(crate) fn watch(&self, watched: &Watched) {
         watched.take(&self.watched);

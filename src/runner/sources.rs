@@ -138,6 +138,14 @@ impl Sources {
         self.specs.get(name).ok_or_else(|| self.unknown(name))
     }
 
+    /// The folders of this machine that are sources.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.specs.values().filter_map(|spec| match spec {
+            SourceSpec::Folder(path) => Some(path.as_path()),
+            _ => None,
+        })
+    }
+
     /// The tree of a source, fetched by git where it must be and `reach` allows it.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 
 mod again;
 mod agreement;
+mod answered;
 mod audit;
 mod authentik;
 mod chain;
