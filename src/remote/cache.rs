@@ -388,7 +388,7 @@ pub(super) async fn take(
         let adopted = store.adopt(&folder.0)?;
         match adopted.digest == listing.root {
             true => Ok(adopted.digest),
-            false => Err(Fault::Wrong(listing.root.short())),
+            false => Err(Fault::Wrong(listing.root)),
         }
     })
     .await?

@@ -167,9 +167,9 @@ impl Grpc {
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => Fault::Refused(said),
             Code::DeadlineExceeded => Fault::Stalled(show_duration(self.stall)),
-            Code::Unavailable => Fault::Unreachable(cause.map_or(said, deepest)),
+            Code::Unavailable => Fault::of_line(cause.map_or(said, deepest)),
             // The connection broke, whatever code that was given.
-            _ if cause.is_some() => Fault::Unreachable(cause.map_or(said, deepest)),
+            _ if cause.is_some() => Fault::of_line(cause.map_or(said, deepest)),
             code => Fault::Answer(format!("{code:?}: {said}")),
         }
     }
