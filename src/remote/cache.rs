@@ -262,15 +262,16 @@ impl Cache {
             })
             .await??
         };
-        let output = printed(&client, &shared).await;
-        let artifact = match known {
-            Some(artifact) => artifact,
-            None => {
+        let taken = async {
+            let Some(artifact) = known else {
                 let artifact = take(&client, &store, &shared, need).await?;
                 add(&self.tally.fetched, 1);
-                artifact
-            }
+                return Ok::<_, Fault>(artifact);
+            };
+            Ok(artifact)
         };
+        let (output, artifact) = tokio::join!(printed(&client, &shared), taken);
+        let artifact = artifact?;
         let provenance = Provenance {
             cache: Some(self.address()),
             ..shared.provenance
@@ -384,8 +385,8 @@ pub(super) async fn take(
     let store = Arc::clone(store);
     blocking(move || {
         listing.finish(&folder.0)?;
-        // Hashed once more, as whatever becomes an artifact.
-        let adopted = store.adopt(&folder.0)?;
+        // What came was hashed on its way to the disk.
+        let adopted = store.adopt_written(&folder.0, &listing.written(&folder.0))?;
         match adopted.digest == listing.root {
             true => Ok(adopted.digest),
             false => Err(Fault::Wrong(listing.root)),
