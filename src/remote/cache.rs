@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::runtime::Handle;
-use tokio::sync::{OnceCell, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{OnceCell, oneshot, watch};
+use tokio::task::AbortHandle;
 
 use super::breaker::{Breaker, Doing};
 use super::client::Client;
@@ -32,7 +32,9 @@ pub struct Cache {
     tally: Arc<Tally>,
     pub(super) breaker: Breaker,
     line: OnceLock<Result<Line, Fault>>,
-    pub(super) uploads: Mutex<Vec<JoinHandle<()>>>,
+    pub(super) uploads: Mutex<Vec<AbortHandle>>,
+    /// How many of them go on.
+    pub(super) uploading: watch::Sender<usize>,
     notes: Mutex<Vec<String>>,
     /// What was asked for in this run.
     results: Asked<(Digest, Need), StoredResult>,
@@ -88,6 +90,7 @@ impl Cache {
             breaker: Breaker::default(),
             line: OnceLock::new(),
             uploads: Mutex::default(),
+            uploading: watch::Sender::default(),
             notes: Mutex::default(),
             results: Mutex::default(),
             checks: Mutex::default(),

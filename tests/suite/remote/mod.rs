@@ -13,6 +13,7 @@ mod rude;
 pub mod servers;
 mod shared;
 mod tls;
+mod told;
 
 use std::fs;
 
