@@ -75,7 +75,7 @@ impl Grpc {
             if blob.compressor != api::compressor::Value::Identity as i32
                 || Digest::of(&blob.data) != digest
             {
-                return Err(Fault::Wrong(digest.short()));
+                return Err(Fault::Wrong(digest));
             }
             add(&self.tally.bytes_down, digest.size);
             blobs.push((digest, blob.data));

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::runtime::Handle;
-use tokio::sync::{OnceCell, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{OnceCell, oneshot, watch};
+use tokio::task::AbortHandle;
 
 use super::breaker::{Breaker, Doing};
 use super::client::Client;
@@ -32,7 +32,9 @@ pub struct Cache {
     tally: Arc<Tally>,
     pub(super) breaker: Breaker,
     line: OnceLock<Result<Line, Fault>>,
-    pub(super) uploads: Mutex<Vec<JoinHandle<()>>>,
+    pub(super) uploads: Mutex<Vec<AbortHandle>>,
+    /// How many of them go on.
+    pub(super) uploading: watch::Sender<usize>,
     notes: Mutex<Vec<String>>,
     /// What was asked for in this run.
     results: Asked<(Digest, Need), StoredResult>,
@@ -88,6 +90,7 @@ impl Cache {
             breaker: Breaker::default(),
             line: OnceLock::new(),
             uploads: Mutex::default(),
+            uploading: watch::Sender::default(),
             notes: Mutex::default(),
             results: Mutex::default(),
             checks: Mutex::default(),
@@ -262,15 +265,16 @@ impl Cache {
             })
             .await??
         };
-        let output = printed(&client, &shared).await;
-        let artifact = match known {
-            Some(artifact) => artifact,
-            None => {
+        let taken = async {
+            let Some(artifact) = known else {
                 let artifact = take(&client, &store, &shared, need).await?;
                 add(&self.tally.fetched, 1);
-                artifact
-            }
+                return Ok::<_, Fault>(artifact);
+            };
+            Ok(artifact)
         };
+        let (output, artifact) = tokio::join!(printed(&client, &shared), taken);
+        let artifact = artifact?;
         let provenance = Provenance {
             cache: Some(self.address()),
             ..shared.provenance
@@ -384,11 +388,11 @@ pub(super) async fn take(
     let store = Arc::clone(store);
     blocking(move || {
         listing.finish(&folder.0)?;
-        // Hashed once more, as whatever becomes an artifact.
-        let adopted = store.adopt(&folder.0)?;
+        // What came was hashed on its way to the disk.
+        let adopted = store.adopt_written(&folder.0, &listing.written(&folder.0))?;
         match adopted.digest == listing.root {
             true => Ok(adopted.digest),
-            false => Err(Fault::Wrong(listing.root.short())),
+            false => Err(Fault::Wrong(listing.root)),
         }
     })
     .await?

@@ -1,12 +1,14 @@
 //! One client for every server: what is asked of it, whatever it speaks.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
 use super::address::{Address, Protocol};
+use super::cache::hold;
 use super::credentials::Credentials;
 use super::fault::Fault;
 use super::gather::Gather;
@@ -25,6 +27,8 @@ pub struct Client {
     speaks: Speaks,
     limits: Arc<OnceCell<Limits>>,
     gather: Arc<Gather>,
+    /// Blobs that were wrong.
+    spoilt: Arc<Mutex<BTreeSet<Digest>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,6 +61,7 @@ impl Client {
             speaks,
             limits: Arc::default(),
             gather: Arc::default(),
+            spoilt: Arc::default(),
         })
     }
 
@@ -98,20 +103,32 @@ impl Client {
         }
     }
 
-    /// Those of these blobs that the server lacks.
+    /// Those of these blobs that the server lacks, or has in a way that does not
+    /// help: what was wrong when it was read is uploaded anew, so that a cache heals.
     pub async fn missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, Fault> {
-        match &self.speaks {
+        let mut missing = match &self.speaks {
             Speaks::Grpc(grpc) => grpc.missing(digests).await,
             Speaks::Http(http) => http.missing(digests).await,
+        }?;
+        let spoilt = hold(&self.spoilt);
+        missing.extend(digests.iter().filter(|digest| spoilt.contains(digest)));
+        Ok(missing)
+    }
+
+    /// Remembers what was wrong when it was read.
+    fn noted<T>(&self, read: Result<T, Fault>) -> Result<T, Fault> {
+        if let Err(Fault::Wrong(digest)) = &read {
+            hold(&self.spoilt).insert(*digest);
         }
+        read
     }
 
     /// Reads blobs that are small together; those that the server does not give
     /// are left out.
     pub async fn read_batch(&self, digests: &[Digest]) -> Result<Vec<(Digest, Vec<u8>)>, Fault> {
         match &self.speaks {
-            Speaks::Grpc(grpc) => grpc.read_batch(digests).await,
-            Speaks::Http(http) => http.read_batch(digests).await,
+            Speaks::Grpc(grpc) => self.noted(grpc.read_batch(digests).await),
+            Speaks::Http(http) => self.noted(http.read_batch(digests).await),
         }
     }
 
@@ -127,8 +144,8 @@ impl Client {
     pub async fn read_to(&self, digest: &Digest, path: &Path) -> Result<(), Fault> {
         let zstd = self.limits().await?.zstd;
         match &self.speaks {
-            Speaks::Grpc(grpc) => grpc.read_stream(digest, path, zstd).await,
-            Speaks::Http(http) => http.read_to(digest, path).await,
+            Speaks::Grpc(grpc) => self.noted(grpc.read_stream(digest, path, zstd).await),
+            Speaks::Http(http) => self.noted(http.read_to(digest, path).await),
         }
     }
 

@@ -37,6 +37,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Bytes in flight, for links that are fast and long.
 const WINDOW: u32 = 8 << 20;
 
+/// The largest frame that is taken: each costs its sender and its receiver a turn.
+const FRAME: u32 = 1 << 20;
+
 /// The slowest link, in bytes a second, that a call of one message is waited for.
 const SLOWEST: u64 = 32 << 10;
 
@@ -73,6 +76,7 @@ impl Grpc {
             .connect_timeout(CONNECT)
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(2 * WINDOW)
+            .max_frame_size(FRAME)
             .user_agent(concat!("mikado/", env!("CARGO_PKG_VERSION")))
             .map_err(settings)?;
         if address.encrypted {
@@ -167,9 +171,9 @@ impl Grpc {
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => Fault::Refused(said),
             Code::DeadlineExceeded => Fault::Stalled(show_duration(self.stall)),
-            Code::Unavailable => Fault::Unreachable(cause.map_or(said, deepest)),
+            Code::Unavailable => Fault::of_line(cause.map_or(said, deepest)),
             // The connection broke, whatever code that was given.
-            _ if cause.is_some() => Fault::Unreachable(cause.map_or(said, deepest)),
+            _ if cause.is_some() => Fault::of_line(cause.map_or(said, deepest)),
             code => Fault::Answer(format!("{code:?}: {said}")),
         }
     }

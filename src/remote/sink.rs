@@ -62,7 +62,7 @@ impl Sink {
                 error.kind() == io::ErrorKind::FileTooLarge || error.raw_os_error().is_none()
             };
             let fault = |error: io::Error| match is_wrong(&error) {
-                true => Fault::Wrong(wanted.short()),
+                true => Fault::Wrong(wanted),
                 false => Fault::from(error),
             };
             if zstd {
@@ -101,7 +101,7 @@ impl Sink {
         let written = written.map_err(|error| Fault::Here(format!("BUG: {error}")))??;
         match written == self.wanted {
             true => Ok(()),
-            false => Err(Fault::Wrong(self.wanted.short())),
+            false => Err(Fault::Wrong(self.wanted)),
         }
     }
 }
@@ -125,7 +125,7 @@ mod tests {
     #[tokio::test]
     async fn only_what_was_asked_for_is_taken() {
         let wanted = Digest::of(b"some text");
-        let wrong = Err(Fault::Wrong(wanted.short()));
+        let wrong = Err(Fault::Wrong(wanted));
         assert_eq!(written(&[b"some ", b"text"], wanted, false).await, Ok(()));
         assert_eq!(written(&[b"some", b"tex"], wanted, false).await, wrong);
         assert_eq!(written(&[b"some_text"], wanted, false).await, wrong);

@@ -127,6 +127,14 @@ impl Listing {
         Ok(files)
     }
 
+    /// The files below `root` and what they are.
+    pub(super) fn written(&self, root: &Path) -> BTreeMap<PathBuf, Digest> {
+        let files = self.files.iter();
+        files
+            .map(|(path, digest, _)| (root.join(path), *digest))
+            .collect()
+    }
+
     /// Gives the files their modes, and makes the links: last, so that no file was
     /// written through one.
     pub(super) fn finish(&self, root: &Path) -> std::io::Result<()> {

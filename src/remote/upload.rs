@@ -32,6 +32,30 @@ pub struct Made {
     pub provenance: Provenance,
 }
 
+/// An upload that goes on until this is dropped, wherever that is.
+struct Upload {
+    cache: Arc<Cache>,
+    /// Results of which nobody can say that they are there: they count as failed.
+    lost: u64,
+}
+
+impl Upload {
+    fn begin(cache: Arc<Cache>, results: usize) -> Upload {
+        cache.uploading.send_modify(|uploads| *uploads += 1);
+        Upload {
+            cache,
+            lost: results as u64,
+        }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        add(&self.cache.tally().failed, self.lost);
+        self.cache.uploading.send_modify(|uploads| *uploads -= 1);
+    }
+}
+
 /// A result with all that it names.
 struct Packed {
     key: Digest,
@@ -55,25 +79,27 @@ impl Cache {
             return;
         };
         let (cache, client, store) = (Arc::clone(self), line.client.clone(), Arc::clone(store));
+        let begun = Upload::begin(cache, made.len());
         let upload = line.runtime.spawn(async move {
+            // As a whole: a part of it would be another one.
+            let mut upload = begun;
+            let cache = Arc::clone(&upload.cache);
             let _waiting = cache.tally().wait();
             let uploaded = cache.upload_all(&client, store, made).await;
-            if let Err((fault, lost)) = uploaded {
-                add(&cache.tally().failed, lost);
+            upload.lost = uploaded.as_ref().map_or_else(|(_, lost)| *lost, |()| 0);
+            if let Err((fault, _)) = uploaded {
                 cache.blame(Doing::Writing, &fault);
             }
         });
-        hold(&self.uploads).push(upload);
+        hold(&self.uploads).push(upload.abort_handle());
     }
 
-    /// Waits until everything is uploaded that [`Cache::upload`] got.
+    /// Waits until everything is uploaded that [`Cache::upload`] got. It may be given
+    /// up and waited for again.
     pub async fn uploaded(&self) {
-        loop {
-            let Some(upload) = hold(&self.uploads).pop() else {
-                return;
-            };
-            drop(upload.await);
-        }
+        let mut uploading = self.uploading.subscribe();
+        // It lasts as long as this.
+        drop(uploading.wait_for(|uploads| *uploads == 0).await);
     }
 
     /// Ends all uploads where they are.

@@ -98,7 +98,7 @@ impl Web {
         add(&self.tally.calls, 1);
         tokio::select! {
             answer = self.client.request(request) => {
-                answer.map_err(|error| Fault::Unreachable(deepest(&error)))
+                answer.map_err(|error| Fault::of_line(deepest(&error)))
             }
             () = moved.stops_for(self.stall) => Err(self.stalled()),
         }
@@ -110,7 +110,7 @@ impl Web {
             let frame = tokio::time::timeout(self.stall, body.frame()).await;
             match frame.map_err(|_| self.stalled())? {
                 None => return Ok(None),
-                Some(Err(error)) => return Err(Fault::Unreachable(deepest(&error))),
+                Some(Err(error)) => return Err(Fault::of_line(deepest(&error))),
                 Some(Ok(frame)) => {
                     if let Ok(part) = frame.into_data() {
                         return Ok(Some(part));

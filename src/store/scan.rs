@@ -6,6 +6,7 @@
 //! for all, no file with a second name. `Scan::look` changes nothing. Names
 //! and link texts must be UTF-8, since the messages hold text.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -61,19 +62,23 @@ struct Found {
     meta: Metadata,
 }
 
+/// Digests of files that this process wrote, by path: they are not read again.
+pub(super) type Written = BTreeMap<PathBuf, Digest>;
+
 impl Scan {
     /// Reads `root` as it is.
     pub(super) fn look(root: &Path) -> Result<Scan, StoreError> {
-        scan(root, How::Look)
+        scan(root, How::Look, &Written::new())
     }
 
-    /// Reads `root` and gives it the form of a tree of the store.
-    pub(super) fn settle(root: &Path) -> Result<Scan, StoreError> {
-        scan(root, How::Settle)
+    /// Reads `root`, but for what was `written`, and gives it the form of a tree of
+    /// the store.
+    pub(super) fn settle(root: &Path, written: &Written) -> Result<Scan, StoreError> {
+        scan(root, How::Settle, written)
     }
 }
 
-fn scan(root: &Path, how: How) -> Result<Scan, StoreError> {
+fn scan(root: &Path, how: How, written: &Written) -> Result<Scan, StoreError> {
     let mut seen = Vec::new();
     let (mut folders, files) = walk(root, how, &mut seen)?;
     let bytes: u64 = files.iter().map(|file| file.meta.len()).sum();
@@ -81,7 +86,9 @@ fn scan(root: &Path, how: How) -> Result<Scan, StoreError> {
         true => parallel::cpus(),
         false => 1,
     };
-    let hashed = parallel::each(&files, threads, |file| read_file(file, how))?;
+    let hashed = parallel::each(&files, threads, |file| {
+        read_file(file, how, written.get(&file.path))
+    })?;
     for (file, (digest, meta)) in files.into_iter().zip(hashed) {
         let folder = &mut folders[file.folder];
         folder.message.files.push(FileNode {
@@ -238,8 +245,13 @@ fn read_link(path: &Path, meta: Metadata, how: How) -> Result<(String, Metadata)
     Ok((target, meta))
 }
 
-/// Hashes a file; the metadata is that of the moment after.
-fn read_file(found: &Found, how: How) -> Result<(Digest, Metadata), StoreError> {
+/// Hashes a file, unless its digest is known; the metadata is that of the moment
+/// after.
+fn read_file(
+    found: &Found,
+    how: How,
+    known: Option<&Digest>,
+) -> Result<(Digest, Metadata), StoreError> {
     let path = &found.path;
     if how == How::Settle {
         if found.meta.nlink() > 1 {
@@ -258,7 +270,10 @@ fn read_file(found: &Found, how: How) -> Result<(Digest, Metadata), StoreError> 
             .during("set the time of", path)?;
     }
     let before = file.metadata().during("look at", path)?;
-    let digest = hash_open(&mut file).during("read", path)?;
+    let digest = match known {
+        Some(known) => *known,
+        None => hash_open(&mut file).during("read", path)?,
+    };
     let after = file.metadata().during("look at", path)?;
     let same = |m: &Metadata| (m.len(), m.mtime(), m.mtime_nsec());
     if same(&before) != same(&after) || after.len() != digest.size {

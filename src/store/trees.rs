@@ -5,7 +5,7 @@
 //! wrong is renamed away, never mended in place, so that a tree under a name
 //! is right or absent. Nothing in here is linked into a writable folder.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -84,8 +84,18 @@ impl Store {
     ///
     /// Known to this process at once, durable after `flush`.
     pub fn adopt(&self, folder: &Path) -> Result<HashedTree, StoreError> {
+        self.adopt_written(folder, &BTreeMap::new())
+    }
+
+    /// The same of a folder of which this process itself wrote some files, and
+    /// hashed what it wrote: those are not read again.
+    pub fn adopt_written(
+        &self,
+        folder: &Path,
+        written: &BTreeMap<PathBuf, Digest>,
+    ) -> Result<HashedTree, StoreError> {
         self.layout.writable("keep an artifact")?;
-        let scan = Scan::settle(folder)?;
+        let scan = Scan::settle(folder, written)?;
         let target = self.tree_path(&scan.digest);
         // Each turn but the last sets one wrong tree aside.
         for _ in 0..64 {
@@ -166,7 +176,7 @@ impl Store {
         };
         if self.layout.writable {
             if !scan.settled {
-                match Scan::settle(&path) {
+                match Scan::settle(&path, &BTreeMap::new()) {
                     Ok(settled) if settled.digest == *digest => scan = settled,
                     // Another user's tree; it is right, and that is enough.
                     _ if meta_is_foreign(&path) => {}

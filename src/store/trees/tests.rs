@@ -515,3 +515,22 @@ fn store_that_can_only_be_read_gives_what_it_has_and_says_no() {
         assert!(refusal.help().contains("--store"));
     }
 }
+
+#[test]
+fn file_that_this_process_wrote_is_not_read_again_and_must_have_its_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let adopted = |said: &[u8]| {
+        let out = store.scratch_folder().unwrap().join("out");
+        drop(fs::remove_dir_all(&out));
+        fs::create_dir(&out).unwrap();
+        fs::write(out.join("file"), "abc").unwrap();
+        let written = BTreeMap::from([(out.join("file"), Digest::of(said))]);
+        store.adopt_written(&out, &written)
+    };
+    // What was written is believed: that it is not read shows in a lie.
+    let lie = adopted(b"xyz").unwrap().digest;
+    let truth = adopted(b"abc").unwrap().digest;
+    assert_ne!(lie, truth);
+    assert!(matches!(adopted(b"abcd"), Err(StoreError::Moved { .. })));
+}

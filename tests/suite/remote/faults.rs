@@ -12,7 +12,7 @@ use super::{artifacts, counts, executed, is_whole, notes, reader, run, writer};
 use crate::support::sandbox::Sandbox;
 
 /// A server that has the results of the chain, and their names.
-fn filled() -> (Server, Vec<String>) {
+pub fn filled() -> (Server, Vec<String>) {
     let server = servers::casd(&[]);
     let writes = writer(&server.url());
     assert_eq!(counts(&run(&writes))["uploaded"], 6);
@@ -22,7 +22,7 @@ fn filled() -> (Server, Vec<String>) {
 
 /// Asserts that a machine got the chain right, whatever its cache did; returns
 /// how many builds it executed, and what it counted and noted.
-fn is_right(sandbox: &Sandbox, names: &[String]) -> (usize, serde_json::Value, Vec<String>) {
+pub fn is_right(sandbox: &Sandbox, names: &[String]) -> (usize, serde_json::Value, Vec<String>) {
     let ran = run(sandbox);
     assert_eq!(artifacts(sandbox), names);
     is_whole(sandbox);

@@ -2,9 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
+
+/// How long is waited for what must come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a line is spoilt.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +20,15 @@ pub enum Spoilt {
     CutDown { after: u64, lines: usize },
     /// Each of the first lines is cut after so many bytes to the server.
     CutUp { after: u64, lines: usize },
-    /// Nothing more passes to the client after so many bytes, and the line stays.
+    /// Nothing more passes to the client after so many bytes, and the line stays,
+    /// until it is let go.
     Stalled(u64),
+    /// Nothing more passes to the server after so many bytes, and the line stays,
+    /// until it is let go.
+    StalledUp(u64),
+    /// Nothing more passes to the server from the first part on that holds this
+    /// text, until the line is let go.
+    HeldAt(&'static str),
 }
 
 /// A line.
@@ -27,6 +37,35 @@ pub struct Line {
     pub address: SocketAddr,
     passed: Arc<AtomicU64>,
     lines: Arc<AtomicUsize>,
+    halt: Arc<Halt>,
+}
+
+/// Whether anything came to a halt, and whether it may go on.
+#[derive(Default)]
+struct Halt {
+    state: Mutex<(bool, bool)>,
+    changed: Condvar,
+}
+
+impl Halt {
+    /// Sets what `change` does.
+    fn now(&self, change: impl FnOnce(&mut (bool, bool))) {
+        change(&mut self.state.lock().expect("a state"));
+        self.changed.notify_all();
+    }
+
+    fn is_let_go(&self) -> bool {
+        self.state.lock().expect("a state").1
+    }
+
+    /// Waits until `is_so`, for no longer than `most`.
+    fn wait(&self, most: Duration, is_so: impl Fn((bool, bool)) -> bool) -> bool {
+        let state = self.state.lock().expect("a state");
+        let waited = self
+            .changed
+            .wait_timeout_while(state, most, |state| !is_so(*state));
+        !waited.expect("a state").1.timed_out()
+    }
 }
 
 impl Line {
@@ -37,8 +76,10 @@ impl Line {
             address: listener.local_addr().expect("an address"),
             passed: Arc::default(),
             lines: Arc::default(),
+            halt: Arc::default(),
         };
         let (passed, lines) = (Arc::clone(&line.passed), Arc::clone(&line.lines));
+        let halt = Arc::clone(&line.halt);
         std::thread::spawn(move || {
             for client in listener.incoming().filter_map(Result::ok) {
                 let number = lines.fetch_add(1, Ordering::SeqCst);
@@ -52,15 +93,20 @@ impl Line {
                     {
                         (Spoilt::No, Spoilt::No)
                     }
-                    Spoilt::CutUp { .. } => (how, Spoilt::No),
+                    Spoilt::CutUp { .. } | Spoilt::StalledUp(_) | Spoilt::HeldAt(_) => {
+                        (how, Spoilt::No)
+                    }
                     Spoilt::CutDown { .. } | Spoilt::Stalled(_) => (Spoilt::No, how),
                     Spoilt::No | Spoilt::Slow(_) => (how, how),
                 };
                 let passed = Arc::clone(&passed);
-                let of_up = Arc::clone(&passed);
+                let of_up = (Arc::clone(&passed), Arc::clone(&halt));
+                let of_down = (passed, Arc::clone(&halt));
                 let [client_end, server_end] = ends;
-                std::thread::spawn(move || pass(client, server, up, &of_up));
-                std::thread::spawn(move || pass(server_end, client_end, down, &passed));
+                std::thread::spawn(move || pass(client, server, up, &of_up.0, &of_up.1));
+                std::thread::spawn(move || {
+                    pass(server_end, client_end, down, &of_down.0, &of_down.1);
+                });
             }
         });
         line
@@ -76,32 +122,58 @@ impl Line {
         self.lines.load(Ordering::SeqCst)
     }
 
+    /// Waits until something on it came to a halt.
+    pub fn halts(&self) {
+        let is_halted = self.halt.wait(PATIENCE, |(halted, _)| halted);
+        assert!(is_halted, "the line has not come to a halt");
+    }
+
+    /// Lets what was held go on, and holds nothing from now on.
+    pub fn let_go(&self) {
+        self.halt.now(|state| state.1 = true);
+    }
+
     /// How many bytes passed, both ways.
     pub fn passed(&self) -> u64 {
         self.passed.load(Ordering::SeqCst)
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, how: Spoilt, passed: &AtomicU64) {
+fn pass(mut from: TcpStream, mut to: TcpStream, how: Spoilt, passed: &AtomicU64, halt: &Halt) {
     let began = Instant::now();
     let mut bytes = [0; 16 * 1024];
     let mut count = 0;
     while let Ok(read @ 1..) = from.read(&mut bytes) {
         count += read as u64;
+        let part = &bytes[..read];
         match how {
             Spoilt::Slow(rate) => {
                 let due = Duration::from_secs_f64(count as f64 / rate as f64);
                 std::thread::sleep(due.saturating_sub(began.elapsed()));
             }
             Spoilt::CutDown { after, .. } | Spoilt::CutUp { after, .. } if count > after => break,
-            Spoilt::Stalled(after) if count > after => continue,
+            Spoilt::Stalled(after) | Spoilt::StalledUp(after)
+                if count > after && !halt.is_let_go() =>
+            {
+                halt.now(|state| state.0 = true);
+                continue;
+            }
+            Spoilt::HeldAt(text) if holds(part, text) => {
+                halt.now(|state| state.0 = true);
+                halt.wait(PATIENCE, |(_, goes_on)| goes_on);
+            }
             _ => {}
         }
         passed.fetch_add(read as u64, Ordering::SeqCst);
-        if to.write_all(&bytes[..read]).is_err() {
+        if to.write_all(part).is_err() {
             break;
         }
     }
     drop(from.shutdown(Shutdown::Both));
     drop(to.shutdown(Shutdown::Both));
+}
+
+fn holds(part: &[u8], text: &str) -> bool {
+    part.windows(text.len())
+        .any(|bytes| bytes == text.as_bytes())
 }

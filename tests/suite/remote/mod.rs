@@ -4,12 +4,16 @@ mod execution;
 mod far;
 mod faults;
 mod hidden;
+mod killed;
 mod liar;
 mod line;
+mod nginx;
 mod poison;
 mod rude;
 pub mod servers;
 mod shared;
+mod tls;
+mod told;
 
 use std::fs;
 

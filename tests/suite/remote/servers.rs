@@ -19,6 +19,7 @@ const BUILDGRID: &str = "buildgrid==0.4.4";
 /// A server that runs until this is dropped.
 pub struct Server {
     child: Child,
+    command: Command,
     /// Where it listens, for gRPC.
     pub grpc: SocketAddr,
     /// Where it listens for HTTP, if it does.
@@ -44,6 +45,23 @@ impl Server {
         self.child.wait().expect("a dead server");
     }
 
+    /// Starts it again with its files, once it was killed, and waits until it listens.
+    pub fn start_again(&mut self) {
+        self.child = spawned(&mut self.command);
+        self.listens();
+    }
+
+    fn listens(&mut self) {
+        let began = Instant::now();
+        while TcpStream::connect(self.grpc).is_err() {
+            let ended = self.child.try_wait().expect("a state");
+            let said = || format!("{:?}: {ended:?}\n{}", self.command, self.log());
+            assert!(ended.is_none(), "{}", said());
+            assert!(began.elapsed() < Duration::from_secs(90), "{}", said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// What it printed.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
@@ -63,36 +81,30 @@ pub fn free() -> SocketAddr {
     listener.local_addr().expect("an address")
 }
 
-fn scratch() -> tempfile::TempDir {
+/// A folder for a server.
+pub fn scratch() -> tempfile::TempDir {
     let prefix = tempfile::Builder::new().prefix("mikado-server-").tempdir();
     prefix.expect("a folder for a server")
 }
 
+fn spawned(command: &mut Command) -> Child {
+    let child = command.spawn();
+    child.unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
 /// Starts a server, and waits until it listens.
-fn started(mut command: Command, folder: tempfile::TempDir, ports: [SocketAddr; 2]) -> Server {
+pub fn started(mut command: Command, folder: tempfile::TempDir, ports: [SocketAddr; 2]) -> Server {
     let log = File::create(folder.path().join("log")).expect("a log");
     command.stdin(Stdio::null());
     command.stdout(log.try_clone().expect("a log")).stderr(log);
-    let child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut server = Server {
-        child,
+        child: spawned(&mut command),
+        command,
         grpc: ports[0],
         http: ports[1],
         folder,
     };
-    let began = Instant::now();
-    while TcpStream::connect(server.grpc).is_err() {
-        let ended = server.child.try_wait().expect("a state");
-        assert!(ended.is_none(), "{command:?}: {ended:?}\n{}", server.log());
-        assert!(
-            began.elapsed() < Duration::from_secs(90),
-            "{}",
-            server.log()
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    server.listens();
     server
 }
 
