@@ -19,6 +19,8 @@ pub enum Spoilt {
     CutUp { after: u64, lines: usize },
     /// Nothing more passes to the client after so many bytes, and the line stays.
     Stalled(u64),
+    /// Nothing more passes to the server after so many bytes, and the line stays.
+    StalledUp(u64),
 }
 
 /// A line.
@@ -52,7 +54,7 @@ impl Line {
                     {
                         (Spoilt::No, Spoilt::No)
                     }
-                    Spoilt::CutUp { .. } => (how, Spoilt::No),
+                    Spoilt::CutUp { .. } | Spoilt::StalledUp(_) => (how, Spoilt::No),
                     Spoilt::CutDown { .. } | Spoilt::Stalled(_) => (Spoilt::No, how),
                     Spoilt::No | Spoilt::Slow(_) => (how, how),
                 };
@@ -94,7 +96,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, how: Spoilt, passed: &AtomicU64)
                 std::thread::sleep(due.saturating_sub(began.elapsed()));
             }
             Spoilt::CutDown { after, .. } | Spoilt::CutUp { after, .. } if count > after => break,
-            Spoilt::Stalled(after) if count > after => continue,
+            Spoilt::Stalled(after) | Spoilt::StalledUp(after) if count > after => continue,
             _ => {}
         }
         passed.fetch_add(read as u64, Ordering::SeqCst);

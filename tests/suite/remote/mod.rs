@@ -1,6 +1,6 @@
 //! The cache that machines share, against real servers on the loopback interface.
 
-mod execution;
+pub mod execution;
 mod far;
 mod faults;
 mod hidden;
@@ -8,6 +8,7 @@ mod liar;
 mod line;
 mod poison;
 mod rude;
+mod rude_executor;
 pub mod servers;
 mod shared;
 
