@@ -9,6 +9,7 @@ mod line;
 mod poison;
 mod rude;
 mod rude_executor;
+mod scheduler;
 pub mod servers;
 mod shared;
 
