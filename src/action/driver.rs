@@ -4,7 +4,10 @@
 //! folder that it is started in, and needs bash and coreutils: the same action
 //! runs here and on another machine. Where the engine did not lay a private
 //! copy of the inputs (no `.mikado/staged`), it makes one, since some workers
-//! hand out links into their own store.
+//! hand out names of their own files: `work/` in any case, artifacts and what was
+//! fetched where a file has a second name. These are links to folders there, as
+//! they are here. The step that failed is said there as the last of the output
+//! ([`failed_step`]).
 
 use crate::runner::definition::Step;
 
@@ -41,20 +44,61 @@ if [ -d artifact ]; then
 fi
 "#;
 
-const STEPS: &str = r#"if [ ! -e .mikado/staged ]; then
+const STEPS: &str = r#"names() {
+  ls -ARl "$1" | while read -r mode names rest; do
+    case $mode in
+      -*) echo "$names"; break ;;
+    esac
+  done
+}
+elsewhere=
+if [ ! -e .mikado/staged ]; then
+  elsewhere=1
+  mkdir -p out tmp home requires fetch tools .mikado/given
   mv work .mikado/work
   cp -R .mikado/work work
   chmod -R u+w work
-  mkdir -p out tmp home
+  for folder in requires fetch tools; do
+    given=.mikado/given/$folder
+    names=$(names $folder)
+    if [ $folder != tools ] && [ "${names:-1}" -gt 1 ]; then
+      cp -R $folder $given
+      mv $folder .mikado/$folder
+    else
+      mv $folder $given
+    fi
+    mkdir $folder
+    ls -A $given | while read -r name; do
+      ln -s "../$given/$name" "$folder/$name"
+    done
+  done
 fi
 step() {
   number=$1
   shift
   echo "$number" > "$root/.mikado/step" || :
   cd "$root/work"
-  "$@" || exit $?
+  "$@" || failed $?
+}
+failed() {
+  [ -z "$elsewhere" ] || printf '\nmikado: step %s failed\n' "$number" >&2
+  exit "$1"
 }
 "#;
+
+/// What is said of the step that failed elsewhere, around its number.
+const FAILED: [&str; 2] = ["\nmikado: step ", " failed\n"];
+
+/// The number of the step that failed elsewhere, and what was printed before that
+/// was said; `None` where it was not said.
+pub fn failed_step(output: &[u8]) -> Option<(usize, &[u8])> {
+    let [before, after] = FAILED.map(str::as_bytes);
+    let said = output.strip_suffix(after)?;
+    let digits = said.iter().rev().take_while(|byte| byte.is_ascii_digit());
+    let (said, number) = said.split_at(said.len() - digits.count());
+    let number = std::str::from_utf8(number).ok()?.parse().ok()?;
+    Some((number, said.strip_suffix(before)?))
+}
 
 const OWN_HOME: &str = r#"HOME="$root/home""#;
 const USER_HOME: &str = r#"HOME="${HOME:-$root/home}""#;
@@ -98,6 +142,17 @@ mod tests {
     #[test]
     fn quotes_survive() {
         assert_eq!(quoted("echo 'a'"), r"'echo '\''a'\'''");
+    }
+
+    #[test]
+    fn step_that_failed_is_read_from_the_end_of_the_output() {
+        let [before, after] = FAILED;
+        assert_eq!(STEPS.matches("\\nmikado: step %s failed\\n").count(), 1);
+        let said = format!("printed{before}12{after}");
+        assert_eq!(failed_step(said.as_bytes()), Some((12, &b"printed"[..])));
+        assert_eq!(failed_step(format!("{before}{after}").as_bytes()), None);
+        assert_eq!(failed_step(b"mikado: step 1 failed\n"), None);
+        assert_eq!(failed_step(b""), None);
     }
 
     #[test]

@@ -283,6 +283,7 @@ fn told(obstacle: &Obstacle) -> String {
         Obstacle::Failed(failure) => failure.message.clone(),
         Obstacle::Waits(wait) => wait.message.clone(),
         Obstacle::Store(error) => error.to_string(),
+        Obstacle::Lacks(_) => "the files of what it uses are not here".to_owned(),
         Obstacle::Cancelled => "it was interrupted".to_owned(),
     }
 }

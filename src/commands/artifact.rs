@@ -4,14 +4,16 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
 use crate::card::Stem;
 use crate::cli::Context;
 use crate::digest::Digest;
-use crate::engine::store_error;
+use crate::engine::{Engine, store_error};
 use crate::error::{Error, Exit};
+use crate::remote::ExecutorGiven;
 use crate::store::{ArchiveError, CardRun, StoreError};
 use crate::workspace::Workspace;
 
@@ -68,6 +70,7 @@ pub fn run(args: ArtifactArgs, context: &Context) -> Result<Exit, Error> {
     let none = SelectionArgs::default();
     let selection = Selection::read(&none, context)?;
     let workspace = selection.workspace(&none, true)?;
+    let workspace = Arc::new(workspace.with_executor(&ExecutorGiven::default())?);
     match &args.command {
         ArtifactCommand::Path { card } => {
             let (_, digest) = artifact(card, &selection, &workspace)?;
@@ -117,7 +120,7 @@ const ARCHIVE: &str = ".tar.zst";
 fn artifact(
     name: &str,
     selection: &Selection,
-    workspace: &Workspace,
+    workspace: &Arc<Workspace>,
 ) -> Result<(Stem, Digest), Error> {
     let stem = selection.find(name)?;
     let missing = || {
@@ -130,8 +133,11 @@ fn artifact(
     let digest = history.success().and_then(|run| run.artifact);
     let digest = digest.ok_or_else(missing)?;
     let tree = workspace.store.tree(&digest).map_err(|e| store_error(&e))?;
-    tree.ok_or_else(missing)?;
-    Ok((stem, digest))
+    // It may have been executed elsewhere, and not been needed until now.
+    match tree.is_some() || Engine::brought(Arc::clone(workspace), digest)? {
+        true => Ok((stem, digest)),
+        false => Err(missing()),
+    }
 }
 
 /// Writes the card's artifact with its record into one file.

@@ -11,11 +11,13 @@ use serde::de::IgnoredAny;
 use crate::action::reason::Reason;
 use crate::card::Stem;
 use crate::digest::Digest;
+use crate::engine::absent::need;
 use crate::engine::describe::Describer;
 use crate::engine::fault::{NOT_ASKED, Obstacle};
 use crate::engine::store_error;
 use crate::error::Error;
 use crate::plan::PlannedCard;
+use crate::remote::Need;
 use crate::runner::definition::Kind;
 use crate::workspace::Workspace;
 
@@ -110,7 +112,7 @@ fn foresee(
                 Err(Obstacle::Failed(failure)) => plain("fail", &[&failure.message]),
                 Err(Obstacle::Waits(wait)) => plain("wait", &[&wait.message]),
                 Err(Obstacle::Store(error)) => return Err(store_error(&error)),
-                Err(Obstacle::Cancelled) => plain("wait", &[]),
+                Err(Obstacle::Lacks(_) | Obstacle::Cancelled) => plain("wait", &[]),
             }
         }
     })
@@ -157,7 +159,11 @@ fn build(
     }
     let order = describer.build(&fetched)?;
     let local = order.stays_local(workspace).is_some();
-    let found = store.lookup(&order.action.key)?;
+    let found = match store.lookup(&order.action.key)? {
+        // Its files may stay where they are.
+        None if need(card, workspace) == Need::Names => store.named(&order.action.key)?,
+        found => found,
+    };
     if let Some(found) = found.filter(|found| found.suits(local)) {
         artifacts.insert(card.stem.clone(), found.artifact);
         for number in 0..card.work.definition.verify.len() {

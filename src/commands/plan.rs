@@ -10,6 +10,7 @@ use crate::cli::{Context, Format};
 use crate::columns::Screen;
 use crate::error::{Error, Exit};
 use crate::plan::PlannedCard;
+use crate::remote::ExecutorGiven;
 use crate::standing::Standing;
 use crate::timings;
 
@@ -47,6 +48,7 @@ pub fn run(args: PlanArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&args.selection, context)?;
     let plan = selection.plan(&args.selection)?;
     let workspace = selection.workspace(&args.selection, true)?;
+    let workspace = workspace.with_executor(&ExecutorGiven::default())?;
     if let Some(workers) = args.workers {
         let fleet = (workers as usize, u64::from(args.latency));
         return workers::run(&plan, &workspace, fleet, args.format, context);

@@ -22,6 +22,7 @@ use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::plan::PlannedCard;
 use crate::process::{self, Isolation};
+use crate::remote::ExecutorGiven;
 use crate::runner::definition::Kind;
 use crate::workspace::Workspace;
 
@@ -81,7 +82,8 @@ pub fn run(args: ShellArgs, context: &Context) -> Result<Exit, Error> {
     let select = SelectionArgs::alone(&args.card, &args.given);
     let selection = Selection::read(&select, context)?;
     let stem = selection.find(&args.card)?;
-    let workspace = Arc::new(selection.workspace(&select, false)?);
+    let workspace = selection.workspace(&select, false)?;
+    let workspace = Arc::new(workspace.with_executor(&ExecutorGiven::default())?);
     let anew = args.fresh || args.fetch.is_some();
     let kept = match anew {
         true => None,

@@ -14,7 +14,6 @@ use tokio::task::JoinSet;
 
 use crate::digest::Digest;
 use crate::plan::PlannedCard;
-use crate::remote::Need;
 use crate::runner::definition::Kind;
 use crate::schedule::{Number, Schedule};
 
@@ -89,10 +88,12 @@ impl Engine {
         }
         let requires = self.guessed_artifacts(card)?;
         let none = BTreeMap::new();
-        let (order, found) = self.looked_up(card, &requires, &none, true).await.ok()?;
+        let need = self.need(card);
+        let look = Some(need);
+        let (order, found) = self.looked_up(card, &requires, &none, look).await.ok()?;
         let artifact = match found {
             Some(found) => found.artifact,
-            None => self.shared(&order, Need::Files).await.ok()??.artifact,
+            None => self.shared(&order, need).await.ok()??.artifact,
         };
         for (number, check) in definition.verify.iter().enumerate() {
             let order = self.check_order(card, &requires, &artifact, number).await;

@@ -51,6 +51,10 @@ impl Engine {
         runtime.shutdown_background();
         done.map_err(|obstacle| match obstacle {
             Obstacle::Failed(failure) => Error::usage(failure.message, failure.help),
+            Obstacle::Lacks(_) => Error::usage(
+                "the files of what it uses are not here",
+                "run it again with `--download all`",
+            ),
             Obstacle::Waits(wait) => Error::usage(wait.message, wait.lines.join("; ")),
             Obstacle::Cancelled => Error::usage("interrupted", ""),
             Obstacle::Store(error) => store_error(&error),

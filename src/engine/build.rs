@@ -1,6 +1,6 @@
 //! Brings a build up to date: fetches, the build itself, its checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::timings;
 use super::describe::Describer;
 use super::fault::Obstacle;
 use super::order::Order;
-use super::perform::{Again, blocking};
+use super::perform::{self, Again, Terms, blocking};
 use super::{CheckRecord, Engine, Finished};
 
 /// A check is keyed by an artifact, which can't move.
@@ -38,23 +38,36 @@ fn needs(order: &Order) -> Vec<Digest> {
 }
 
 impl Engine {
-    /// Brings the build `card` up to date.
+    /// Brings the build `card` up to date, and the files of what it turns out to
+    /// lack before that.
     pub(super) async fn build(&self, card: &Arc<PlannedCard>) -> Result<Finished, Obstacle> {
+        self.with_what_it_lacks(async || self.built(card).await)
+            .await
+    }
+
+    async fn built(&self, card: &Arc<PlannedCard>) -> Result<Finished, Obstacle> {
         let started = Instant::now();
+        let need = self.need(card);
         let requires = self.used_artifacts(card)?;
         let forced = self.options.force && card.asked;
         let mut fetched = self.fetched(card, &requires, false).await?;
-        let (mut order, found) = self.looked_up(card, &requires, &fetched, !forced).await?;
+        let look = (!forced).then_some(need);
+        let (mut order, found) = self.looked_up(card, &requires, &fetched, look).await?;
         let mut announced = false;
         let mut hit = found
             .filter(|found| self.suits(found, &order))
             .map(|found| found.artifact);
         if hit.is_none() && !forced {
-            let shared = match self.shared(&order, Need::Files).await? {
-                None => self.found_elsewhere(&order, Need::Files).await?,
+            let shared = match self.shared(&order, need).await? {
+                None => self.found_elsewhere(&order, need).await?,
                 shared => shared,
             };
             hit = shared.map(|shared| shared.artifact);
+        }
+        if let Some(artifact) = hit {
+            self.artifacts
+                .borrow_mut()
+                .insert(card.stem.clone(), artifact);
         }
         if let Some(artifact) = hit
             && self.always_fails(card, &requires, &artifact).await?
@@ -77,7 +90,13 @@ impl Engine {
                 self.provide_tools(card).await?;
                 let describe = self.describing(card, &requires, &fetched);
                 let again: Again = Arc::new(move || Ok(describe()?.action.key));
-                let performed = self.perform(&card.stem, &order, forced, again).await?;
+                // Checks look at it here.
+                let need = match card.work.definition.verify.is_empty() {
+                    true => need,
+                    false => Need::Files,
+                };
+                let terms = Terms { forced, need };
+                let performed = self.perform(&card.stem, &order, terms, again).await?;
                 (performed.artifact, performed.executed, performed.moved)
             }
         };
@@ -87,6 +106,7 @@ impl Engine {
         let how = match executed {
             true => How::Built,
             false if self.link_points_to(&card.stem, &artifact) => How::Fresh,
+            false if !self.is_here(&artifact) && self.was_last(&card.stem, &artifact) => How::Fresh,
             false => How::Restored,
         };
         self.artifacts
@@ -132,7 +152,10 @@ impl Engine {
     }
 
     /// The artifacts that the card uses, by role.
-    fn used_artifacts(&self, card: &PlannedCard) -> Result<BTreeMap<String, Digest>, Obstacle> {
+    pub(super) fn used_artifacts(
+        &self,
+        card: &PlannedCard,
+    ) -> Result<BTreeMap<String, Digest>, Obstacle> {
         let artifacts = self.artifacts.borrow();
         let mut used = BTreeMap::new();
         for (role, stem) in &card.uses {
@@ -152,6 +175,7 @@ impl Engine {
         let artifact = history.success().and_then(|run| run.artifact);
         match artifact {
             Some(digest) if workspace.store.tree(&digest)?.is_some() => Ok(digest),
+            Some(digest) if self.may_be_brought(&digest)? => Ok(digest),
             _ => Err(Obstacle::stuck(
                 format!("the artifact of `{stem}` is not in the store"),
                 format!("make it first: mikado run {stem}"),
@@ -161,7 +185,7 @@ impl Engine {
 
     /// What each fetch brought. With `ready` the trees are in the store;
     /// otherwise a recorded result is enough, and one that is missing is had.
-    async fn fetched(
+    pub(super) async fn fetched(
         &self,
         card: &Arc<PlannedCard>,
         requires: &BTreeMap<String, Digest>,
@@ -203,7 +227,7 @@ impl Engine {
                     self.begin(card, reasons);
                     self.provide_tools(card).await?;
                     let again: Again = Arc::new(move || Ok(describe()?.action.key));
-                    self.perform(&card.stem, &order, false, again)
+                    self.perform(&card.stem, &order, Terms::USUAL, again)
                         .await?
                         .artifact
                 }
@@ -221,7 +245,7 @@ impl Engine {
         &self,
         card: &Arc<PlannedCard>,
     ) -> Result<Arc<Order>, Obstacle> {
-        let requires = self.used_artifacts(card)?;
+        let requires = self.used_here(card).await?;
         let fetched = self.fetched(card, &requires, true).await?;
         let order = self.described(card, &requires, &fetched).await?;
         self.provide_tools(card).await?;
@@ -259,7 +283,7 @@ impl Engine {
         Ok(Arc::new(order))
     }
 
-    async fn described(
+    pub(super) async fn described(
         &self,
         card: &Arc<PlannedCard>,
         requires: &BTreeMap<String, Digest>,
@@ -269,7 +293,7 @@ impl Engine {
     }
 
     /// What describes the build: blocking code, as often as it is wanted.
-    fn describing(
+    pub(super) fn describing(
         &self,
         card: &Arc<PlannedCard>,
         requires: &BTreeMap<String, Digest>,
@@ -295,7 +319,7 @@ impl Engine {
         card: &Arc<PlannedCard>,
         requires: &BTreeMap<String, Digest>,
         fetched: &BTreeMap<String, Digest>,
-        look: bool,
+        look: Option<Need>,
     ) -> Result<(Arc<Order>, Option<StoredResult>), Obstacle> {
         let describe = self.describing(card, requires, fetched);
         let store = Arc::clone(&self.workspace.store);
@@ -304,8 +328,8 @@ impl Engine {
             let order = describe()?;
             let _phase = timings::phase_of("look up", &stem);
             let found = match look {
-                true => store.lookup(&order.action.key)?,
-                false => None,
+                Some(need) => perform::looked_up(&store, &order.action.key, need)?,
+                None => None,
             };
             Ok((order, found))
         });
@@ -343,7 +367,10 @@ impl Engine {
             }
             let order = self.check_order(card, requires, artifact, number).await?;
             self.provide_tools(card).await?;
-            match self.perform(&card.stem, &order, true, unmoved()).await {
+            match self
+                .perform(&card.stem, &order, Terms::FORCED, unmoved())
+                .await
+            {
                 Ok(_) => {}
                 Err(Obstacle::Failed(_)) => return Ok(true),
                 Err(other) => return Err(other),
@@ -354,13 +381,15 @@ impl Engine {
 
     /// Runs every check of a build's artifact again.
     pub(super) async fn recheck(&self, card: &Arc<PlannedCard>) -> Result<(), Obstacle> {
-        let requires = self.used_artifacts(card)?;
+        let requires = self.used_here(card).await?;
         let artifact = self.stored_artifact(&card.stem)?;
+        self.bring(&BTreeSet::from([artifact])).await?;
         for number in 0..card.work.definition.verify.len() {
             let order = self.check_order(card, &requires, &artifact, number).await?;
             self.begin(card, Vec::new());
             self.provide_tools(card).await?;
-            self.perform(&card.stem, &order, true, unmoved()).await?;
+            let terms = Terms::FORCED;
+            self.perform(&card.stem, &order, terms, unmoved()).await?;
         }
         Ok(())
     }
@@ -402,7 +431,9 @@ impl Engine {
                     }
                     self.provide_tools(card).await?;
                     let started_at = jiff::Timestamp::now();
-                    let performed = self.perform(&card.stem, &order, true, unmoved()).await?;
+                    self.bring(&self.absent_from(&order)).await?;
+                    let terms = Terms::FORCED;
+                    let performed = self.perform(&card.stem, &order, terms, unmoved()).await?;
                     let record = CheckRecord {
                         took_ms: performed.took.as_millis() as u64,
                         output: String::from_utf8_lossy(&performed.kept_output()).into_owned(),
@@ -449,7 +480,7 @@ impl Engine {
     }
 
     /// Fetches and unpacks the tools of the card that are not in the store.
-    async fn provide_tools(&self, card: &Arc<PlannedCard>) -> Result<(), Obstacle> {
+    pub(super) async fn provide_tools(&self, card: &Arc<PlannedCard>) -> Result<(), Obstacle> {
         if !self.provided.borrow_mut().insert(card.stem.clone()) {
             return Ok(());
         }

@@ -46,8 +46,12 @@ impl Engine {
             added.map_err(|e| store_error(&e))?;
             for (card, finished) in &pending {
                 if let Some(artifact) = &finished.link {
-                    let stem = card.stem.as_str();
-                    let linked = workspace.local.link(&workspace.store, stem, artifact);
+                    let (local, stem) = (&workspace.local, card.stem.as_str());
+                    let linked = match workspace.store.path_of_tree(artifact).is_dir() {
+                        true => local.link(&workspace.store, stem, artifact),
+                        // Its files are elsewhere: no link leads to an older one.
+                        false => local.unlink(stem),
+                    };
                     linked.map_err(|e| store_error(&e))?;
                 }
             }

@@ -8,9 +8,9 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::action::Node;
+use crate::action::{Node, driver};
 use crate::card::Stem;
 use crate::digest::Digest;
 use crate::event::{Event, Failure};
@@ -23,7 +23,7 @@ use crate::store::{EntryKind, Store, StoreError, StoredResult};
 use super::Engine;
 use super::fault::Obstacle;
 use super::order::{Order, Performed};
-use super::perform::{Again, blocking, last_lines, open_log};
+use super::perform::{Again, Terms, blocking, last_lines, open_log};
 
 /// What a shell exits with that finds no such program.
 const NO_PROGRAM: i32 = 127;
@@ -93,7 +93,7 @@ impl Engine {
         executor: &Arc<Executor>,
         card: &Stem,
         order: &Arc<Order>,
-        forced: bool,
+        terms: Terms,
         again: &Again,
     ) -> Result<Performed, Obstacle> {
         let started = Instant::now();
@@ -109,9 +109,9 @@ impl Engine {
         let job = Job {
             key: order.action.key,
             blobs,
-            anew: forced,
-            timeout: order.timeout,
-            need: Need::Files,
+            anew: terms.forced,
+            timeout: limit(order),
+            need: terms.need,
         };
         let done = executor.execute(&self.workspace.store, job, self.cancelled.subscribe());
         match done.await {
@@ -126,6 +126,9 @@ impl Engine {
                     });
                 }
                 Err(Obstacle::Cancelled)
+            }
+            Err(Undone::Fault(Fault::Gone(_))) if !self.absent_from(order).is_empty() => {
+                Err(Obstacle::Lacks(self.absent_from(order)))
             }
             Err(Undone::Fault(fault)) if executor.settings.local_fallback => {
                 if !self.told_fallback.replace(true) {
@@ -156,28 +159,33 @@ impl Engine {
     ) -> Result<Performed, Obstacle> {
         let log = self.log_of(card);
         let (_, from) = open_log(&log)?;
+        let said = driver::failed_step(&executed.output);
+        let (step, output) = match (&executed.end, said) {
+            (End::Exit(_), Some((number, before))) => (Some(number), before),
+            _ => (None, executed.output.as_slice()),
+        };
         let written = OpenOptions::new()
             .append(true)
             .open(&log)
-            .and_then(|mut file| file.write_all(&executed.output));
+            .and_then(|mut file| file.write_all(output));
         if let Err(error) = written {
             let message = format!("could not write the log: {error}");
             return Err(Obstacle::failed("log", message, "free some space").with_log(log));
         }
-        let to = from + executed.output.len() as u64;
+        let to = from + output.len() as u64;
         let artifact = match executed.end {
             End::Artifact(artifact) => artifact,
             End::NoOut => {
                 let message = "the steps took `$OUT` away: it must be a folder at the end";
                 return Err(Obstacle::failed("out", message, "").with_log(log));
             }
-            End::Exit(code) => return Err(failed(executor, order, code, &log)),
+            End::Exit(code) => return Err(failed(executor, order, (step, code), &log)),
             End::TooLong => {
-                let limit = match order.timeout {
+                let limit = match limit(order) {
                     Some(limit) => format!("longer than {}", units::show_duration(limit)),
                     None => "longer than the executor allows".to_owned(),
                 };
-                let message = format!("{} took {limit}", what(order));
+                let message = format!("{} took {limit}", what(order, None));
                 return Err(step_failure(message, String::new(), None, &log));
             }
         };
@@ -199,11 +207,21 @@ impl Engine {
     }
 }
 
-/// What failed, as far as is known elsewhere: which of several steps it was is not.
-fn what(order: &Order) -> String {
-    match order.steps.len() {
-        0 | 1 => format!("`{}`", order.step_name(1)),
-        _ => "one of its steps".to_owned(),
+/// How long the whole may take: the steps are timed on this machine alone.
+fn limit(order: &Order) -> Option<Duration> {
+    let steps: Option<Duration> = order.steps.iter().map(|step| step.timeout).sum();
+    match (order.timeout, steps.filter(|steps| !steps.is_zero())) {
+        (Some(all), Some(steps)) => Some(all.min(steps)),
+        (all, steps) => all.or(steps),
+    }
+}
+
+/// What failed, as far as is known.
+fn what(order: &Order, step: Option<usize>) -> String {
+    match (step, order.steps.len()) {
+        (Some(step), _) => format!("`{}`", order.step_name(step)),
+        (None, 0 | 1) => format!("`{}`", order.step_name(1)),
+        (None, _) => "one of its steps".to_owned(),
     }
 }
 
@@ -218,7 +236,12 @@ fn step_failure(message: String, help: String, exit: Option<i32>, log: &Path) ->
     }))
 }
 
-fn failed(executor: &Executor, order: &Order, code: i32, log: &Path) -> Obstacle {
+fn failed(
+    executor: &Executor,
+    order: &Order,
+    (step, code): (Option<usize>, i32),
+    log: &Path,
+) -> Obstacle {
     let tail = last_lines(log);
     let lacks = |name: &str| {
         let line = |line: &String| line.contains(&format!("{name}: command not found"));
@@ -233,7 +256,7 @@ fn failed(executor: &Executor, order: &Order, code: i32, log: &Path) -> Obstacle
         None => String::new(),
     };
     step_failure(
-        format!("{} exited with {code}", what(order)),
+        format!("{} exited with {code}", what(order, step)),
         help,
         Some(code),
         log,

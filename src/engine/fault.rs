@@ -1,7 +1,9 @@
 //! What stops a card: a failure, or a wait.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::digest::Digest;
 use crate::event::{Failure, Wait, WaitKind};
 use crate::runner::tools::{ToolError, ToolFault};
 use crate::runner::{inputs, parameters};
@@ -17,6 +19,8 @@ pub(crate) enum Obstacle {
     Failed(Box<Failure>),
     /// It can't go on here, through no fault of its own.
     Waits(Box<Wait>),
+    /// It needs the files of artifacts of which only the names are here.
+    Lacks(BTreeSet<Digest>),
     /// The run was interrupted.
     Cancelled,
     /// The store or the disk: it ends the run.
@@ -52,12 +56,22 @@ impl Obstacle {
         }))
     }
 
+    /// What a card comes to that still lacks artifacts after all was tried.
+    pub(crate) fn lost(artifacts: &BTreeSet<Digest>) -> Obstacle {
+        let names: Vec<String> = artifacts.iter().map(Digest::short).collect();
+        let message = format!(
+            "the files of what it uses are nowhere to be had: {}",
+            crate::words::list(&names)
+        );
+        Obstacle::failed("artifact", message, "run it again with `--download all`")
+    }
+
     /// The same with its log.
     pub(crate) fn with_log(mut self, path: PathBuf) -> Obstacle {
         match &mut self {
             Obstacle::Failed(failure) => failure.log = failure.log.take().or(Some(path)),
             Obstacle::Waits(wait) => wait.log = wait.log.take().or(Some(path)),
-            Obstacle::Cancelled | Obstacle::Store(_) => {}
+            Obstacle::Lacks(_) | Obstacle::Cancelled | Obstacle::Store(_) => {}
         }
         self
     }

@@ -6,6 +6,7 @@
 //! start before; if the flush fails, neither they nor it are recorded. It
 //! prints nothing and decides nothing about cards: the plan says what to do.
 
+pub(crate) mod absent;
 mod ahead;
 pub(crate) mod audit;
 mod beside;
@@ -133,6 +134,8 @@ pub struct Engine {
     cancelled: watch::Sender<bool>,
     /// Artifacts of the cards that are done.
     artifacts: RefCell<BTreeMap<Stem, Digest>>,
+    /// The cards of the run, where artifacts may be known by name alone.
+    planned: RefCell<BTreeMap<Stem, Arc<PlannedCard>>>,
     /// The actions of the fetches of cards, by name.
     fetches: RefCell<BTreeMap<Stem, BTreeMap<String, Digest>>>,
     /// Cards that were announced.
@@ -255,6 +258,7 @@ impl Engine {
             events,
             keeper: OnceCell::new(),
             cancelled: watch::Sender::new(false),
+            planned: RefCell::default(),
             fetches: RefCell::default(),
             told: RefCell::default(),
             begun: RefCell::default(),
@@ -286,6 +290,12 @@ impl Engine {
         mut received: mpsc::UnboundedReceiver<Event>,
     ) -> Result<Report, Error> {
         let cards: Vec<Arc<PlannedCard>> = plan.cards.iter().cloned().map(Arc::new).collect();
+        if self.workspace.executor.is_some() {
+            let named = cards
+                .iter()
+                .map(|card| (card.stem.clone(), Arc::clone(card)));
+            self.planned.borrow_mut().extend(named);
+        }
         let mut schedule = self.schedule(plan);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; cards.len()];
         let mut signals = Signals::new()?;
@@ -498,6 +508,10 @@ impl Engine {
                     self.remember_failure(card, &failure);
                 }
                 (Ended::Failed, Outcome::Failed(*failure))
+            }
+            Err(Obstacle::Lacks(artifacts)) => {
+                let lost = Obstacle::lost(&artifacts);
+                self.take(card, Err(lost), broken)
             }
             Err(Obstacle::Waits(wait)) => (Ended::Waits, Outcome::Waits(*wait)),
             Err(Obstacle::Cancelled) => (Ended::Failed, Outcome::NotStarted { lacks: vec![] }),

@@ -15,9 +15,10 @@ use crate::event::{Event, Failure};
 use crate::fail_point;
 use crate::process::{Execution, Exit, Isolation, Outcome, capture};
 use crate::reapi::{ActionResult, ExecutedActionMetadata, Timestamp};
+use crate::remote::Need;
 use crate::runner::definition::Retries;
 use crate::runner::units;
-use crate::store::{Provenance, StoreError, nar_hash};
+use crate::store::{Provenance, Store, StoreError, StoredResult, nar_hash};
 use crate::timings;
 
 use super::Engine;
@@ -39,29 +40,51 @@ const TICK: Duration = Duration::from_millis(200);
 /// Gives the key of an order as its inputs are now: blocking code.
 pub(super) type Again = Arc<dyn Fn() -> Result<Digest, Obstacle> + Send + Sync>;
 
+/// What is wanted of an order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// Whether it is executed although there is a result.
+    pub(super) forced: bool,
+    /// What of its artifact must be here.
+    pub(super) need: Need,
+}
+
+impl Terms {
+    /// All of its artifact, executed only where there is no result.
+    pub(super) const USUAL: Terms = Terms {
+        forced: false,
+        need: Need::Files,
+    };
+
+    /// The same, executed in any case.
+    pub(super) const FORCED: Terms = Terms {
+        forced: true,
+        ..Terms::USUAL
+    };
+}
+
 impl Engine {
     /// Executes `order` for `card`, unless another process did so meanwhile.
     ///
-    /// With `forced` a result that is there is not taken. `again` gives the key
-    /// as the inputs are after the execution: where it is another one, they
-    /// moved meanwhile, and the result is not recorded.
+    /// `again` gives the key as the inputs are after the execution: where it is
+    /// another one, they moved meanwhile, and the result is not recorded.
     pub(super) async fn perform(
         &self,
         card: &Stem,
         order: &Arc<Order>,
-        forced: bool,
+        terms: Terms,
         again: Again,
     ) -> Result<Performed, Obstacle> {
         let phase = timings::phase_of("lock", card);
         let lock = self.lock_action(card, order).await?;
         drop(phase);
-        if !forced && order.part_is_cached() {
+        if !terms.forced && order.part_is_cached() {
             let store = Arc::clone(&self.workspace.store);
             let key = order.action.key;
             let local = self.stays_local(order).is_some();
             // What others recorded is known since the lock was had.
             let found = match store.recorded(&key)? {
-                Some(_) => blocking(move || store.lookup(&key)).await??,
+                Some(_) => blocking(move || looked_up(&store, &key, terms.need)).await??,
                 None => None,
             };
             if let Some(found) = found.filter(|found| found.suits(local)) {
@@ -82,7 +105,7 @@ impl Engine {
         let started_at = jiff::Timestamp::now();
         let attempt = async || match self.executor_for(order) {
             Some(executor) => {
-                self.attempt_elsewhere(executor, card, order, forced, &again)
+                self.attempt_elsewhere(executor, card, order, terms, &again)
                     .await
             }
             None => self.attempt(card, order, &again).await,
@@ -123,7 +146,10 @@ impl Engine {
         };
         let result = result(&performed.artifact, started_at);
         store.record(&order.action.key, &result, &provenance)?;
-        if !self.is_shared_already(performed) {
+        // Another server could not be given files that are not here.
+        if !self.is_here(&performed.artifact) {
+            self.to_be_skipped();
+        } else if !self.is_shared_already(performed) {
             self.to_be_shared(order, || {
                 Engine::made_of(order, Some(performed.artifact), output, provenance)
             });
@@ -180,6 +206,10 @@ impl Engine {
         order: &Arc<Order>,
         again: &Again,
     ) -> Result<Performed, Obstacle> {
+        let absent = self.absent_from(order);
+        if !absent.is_empty() {
+            return Err(Obstacle::Lacks(absent));
+        }
         let started = Instant::now();
         let store = Arc::clone(&self.workspace.store);
         let scratch = store.scratch_folder()?;
@@ -499,6 +529,18 @@ impl Engine {
             }
         });
         adopted.await?
+    }
+}
+
+/// The result that is known of an action, as far as it is needed.
+pub(super) fn looked_up(
+    store: &Store,
+    key: &Digest,
+    need: Need,
+) -> Result<Option<StoredResult>, StoreError> {
+    match (store.lookup(key)?, need) {
+        (None, Need::Names) => store.named(key),
+        (found, _) => Ok(found),
     }
 }
 

@@ -110,6 +110,14 @@ impl Engine {
         }
     }
 
+    /// Counts what is not uploaded, where results are.
+    pub(super) fn to_be_skipped(&self) {
+        let cache = self.workspace.cache.as_ref();
+        if let Some(cache) = cache.filter(|cache| cache.is_to_be_written()) {
+            cache.skip(1);
+        }
+    }
+
     /// What `order` left, for others; without an artifact where it is a check.
     pub(super) fn made_of(
         order: &Order,

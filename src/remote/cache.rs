@@ -311,6 +311,31 @@ impl Cache {
         .await
     }
 
+    /// Brings the files of an artifact of which the store has the names; whether it
+    /// is in the store now. A fault is a miss.
+    pub async fn bring(self: &Arc<Self>, store: &Arc<Store>, artifact: Digest) -> bool {
+        if !self.breaker.lets(Doing::Reading) {
+            return false;
+        }
+        let Some(line) = self.line() else {
+            return false;
+        };
+        let _waiting = self.tally.wait();
+        let (client, store) = (line.client.clone(), Arc::clone(store));
+        let work = async move {
+            let names = Arc::clone(&store);
+            let tree = blocking(move || names.tree_message(&artifact)).await??;
+            let listing = Listing::of(tree.ok_or(Fault::Gone(artifact))?)?;
+            fill(&client, &store, Arc::new(listing)).await.map(drop)
+        };
+        let done = line.runtime.spawn(work).await;
+        let done = done.unwrap_or_else(|error| Err(Fault::Here(format!("BUG: {error}"))));
+        if let Err(fault) = &done {
+            self.blame(Doing::Reading, fault);
+        }
+        done.is_ok()
+    }
+
     /// Looks a check up.
     pub async fn find_check(self: &Arc<Self>, key: Digest) -> Option<FoundCheck> {
         let answer = Arc::clone(hold(&self.checks).entry(key).or_default());
@@ -376,6 +401,11 @@ pub(super) async fn take(
         })
         .await?;
     }
+    fill(client, store, listing).await
+}
+
+/// Brings the files of an artifact into the store; returns its digest.
+async fn fill(client: &Client, store: &Arc<Store>, listing: Arc<Listing>) -> Result<Digest, Fault> {
     let folder = store
         .scratch_folder()?
         .join(format!("fetched-{}", super::unique()));

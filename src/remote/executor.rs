@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bazel_remote_apis::build::bazel::remote::execution::v2 as api;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::sleep;
 use tonic::{Code, Status};
 
 use super::cache::{Cache, Need, Wanted, hold, take};
@@ -20,27 +20,24 @@ use super::client::Client;
 use super::executor_settings::{Download, ExecutorSettings};
 use super::executor_tally::{ExecutorCounts, ExecutorTally};
 use super::fault::Fault;
-use super::grpc::{Grpc, ours};
-use super::operations::{self, Operations, Said};
+use super::following::{Followed, is_cancelled};
+use super::grpc::ours;
+use super::operations;
 use super::origin::Origin;
 use super::record::SharedResult;
 use super::tally::add;
 use super::transfer;
 use crate::digest::Digest;
-use crate::runner::units::show_duration;
 use crate::store::{Store, StoredResult};
 
 /// How often a stream is taken up, or an execution asked for again.
-const AGAIN: u32 = 4;
+pub(super) const AGAIN: u32 = 4;
 
 /// How often blobs that the server lost are sent again.
 const SENT_AGAIN: u32 = 3;
 
 /// The pause before the first of these; each later one is twice as long.
-const PAUSE: Duration = Duration::from_millis(250);
-
-/// How long a cancelled execution may take to end.
-const ENDS: Duration = Duration::from_secs(5);
+pub(super) const PAUSE: Duration = Duration::from_millis(250);
 
 /// Of each of the two outputs no more than this is read.
 const OUTPUT: u64 = 64 << 20;
@@ -52,7 +49,7 @@ pub struct Executor {
     pub settings: ExecutorSettings,
     /// The connection, and the results that it has.
     server: Arc<Cache>,
-    tally: ExecutorTally,
+    pub(super) tally: ExecutorTally,
     /// Blobs that it has, as far as this run knows.
     has: Mutex<BTreeSet<Digest>>,
     /// Why it is left alone for the rest of the run.
@@ -113,14 +110,6 @@ impl From<Fault> for Undone {
     fn from(fault: Fault) -> Undone {
         Undone::Fault(fault)
     }
-}
-
-/// How the following of an execution ended.
-enum Followed {
-    Over(Box<api::ExecuteResponse>),
-    Refused(Status),
-    TooLong,
-    Cancelled(Option<String>),
 }
 
 impl Executor {
@@ -194,6 +183,12 @@ impl Executor {
         found
     }
 
+    /// Brings the files of an artifact of which the store has the names; whether it
+    /// is in the store now.
+    pub async fn bring(&self, store: &Arc<Store>, artifact: Digest) -> bool {
+        self.fault().is_none() && self.server.bring(store, artifact).await
+    }
+
     /// Executes an action, and takes what it left into the store.
     ///
     /// # Errors
@@ -248,16 +243,41 @@ impl Executor {
         if !client.limits().await?.executes {
             return Err(Fault::Settings("it says that it executes nothing".into()).into());
         }
-        let (mut sent_again, mut again) = (0, 0);
+        let (mut sent_again, mut again, mut anew) = (0, 0, job.anew);
+        // What the server says that it lacks, whatever it said before.
+        let mut said = BTreeSet::new();
         loop {
-            tokio::select! {
-                sent = self.send(client, job) => sent?,
+            let sent = tokio::select! {
+                sent = self.send(client, job, std::mem::take(&mut said)) => sent,
                 () = is_cancelled(&mut cancelled) => return Err(Undone::Cancelled(None)),
+            };
+            match sent {
+                Ok(()) => {}
+                // A cache does without; here somebody waits for the card.
+                Err(fault @ Fault::Unreachable(_)) => {
+                    self.pause(&mut again, fault, &mut cancelled).await?;
+                    continue;
+                }
+                Err(fault) => return Err(fault.into()),
             }
-            let followed = self.follow(grpc, job, &mut cancelled).await?;
+            let followed = self.follow(grpc, job, anew, &mut cancelled).await?;
             let status = match followed {
                 Followed::Over(response) => match refusal(&response) {
-                    None => return Ok(self.made(client, store, job, *response).await?),
+                    None => match self.made(client, store, job, *response).await {
+                        Ok(made) => return Ok(made),
+                        // A result that it found, and what it names is gone.
+                        Err(Fault::Gone(_)) if !anew => {
+                            anew = true;
+                            add(&self.tally.repeated, 1);
+                            continue;
+                        }
+                        // It has the result now.
+                        Err(fault @ Fault::Unreachable(_)) => {
+                            self.pause(&mut again, fault, &mut cancelled).await?;
+                            continue;
+                        }
+                        Err(fault) => return Err(fault.into()),
+                    },
                     Some(status) => status,
                 },
                 Followed::Refused(status) => status,
@@ -268,7 +288,9 @@ impl Executor {
                 return Ok(Made::too_long(status.message().to_owned()));
             }
             // Servers have different words for a blob that they lost.
-            let lacks = self.forgotten(client, job, &status).await?;
+            said = operations::said_missing(&status).into_iter().collect();
+            said.retain(|digest| job.blobs.contains_key(digest));
+            let lacks = self.forgotten(client, job, &status, &said).await?;
             if lacks && sent_again < SENT_AGAIN {
                 sent_again += 1;
             } else if passes(&status) && again < AGAIN {
@@ -281,8 +303,26 @@ impl Executor {
         }
     }
 
-    /// Uploads what the server lacks.
-    async fn send(&self, client: &Client, job: &Job) -> Result<(), Fault> {
+    /// Waits a while before something is tried again, unless that was done too often.
+    async fn pause(
+        &self,
+        again: &mut u32,
+        fault: Fault,
+        cancelled: &mut watch::Receiver<bool>,
+    ) -> Result<(), Undone> {
+        if *again >= AGAIN {
+            return Err(fault.into());
+        }
+        *again += 1;
+        add(&self.tally.repeated, 1);
+        tokio::select! {
+            () = sleep(PAUSE * 2_u32.pow(*again)) => Ok(()),
+            () = is_cancelled(cancelled) => Err(Undone::Cancelled(None)),
+        }
+    }
+
+    /// Uploads what the server lacks, and in any case what it `said` that it lacks.
+    async fn send(&self, client: &Client, job: &Job, said: BTreeSet<Digest>) -> Result<(), Fault> {
         let asked: BTreeSet<Digest> = {
             let has = hold(&self.has);
             let unknown = job.blobs.keys().filter(|digest| !has.contains(digest));
@@ -291,7 +331,8 @@ impl Executor {
         if asked.is_empty() {
             return Ok(());
         }
-        let missing = transfer::missing(client, &asked).await?;
+        let mut missing = transfer::missing(client, &asked).await?;
+        missing.extend(said);
         let mut blobs = BTreeMap::new();
         for digest in &missing {
             match job.blobs.get(digest) {
@@ -307,15 +348,20 @@ impl Executor {
 
     /// Whether the server lacks something of a job, which is then forgotten to be
     /// there.
-    async fn forgotten(&self, client: &Client, job: &Job, status: &Status) -> Result<bool, Fault> {
+    async fn forgotten(
+        &self,
+        client: &Client,
+        job: &Job,
+        status: &Status,
+        said: &BTreeSet<Digest>,
+    ) -> Result<bool, Fault> {
         if matches!(
             status.code(),
             Code::Unauthenticated | Code::PermissionDenied | Code::Unavailable
         ) {
             return Ok(false);
         }
-        let mut lacks: BTreeSet<Digest> = operations::said_missing(status).into_iter().collect();
-        lacks.retain(|digest| job.blobs.contains_key(digest));
+        let mut lacks = said.clone();
         if lacks.is_empty() {
             let all = job.blobs.keys().copied().collect();
             lacks = transfer::missing(client, &all).await?;
@@ -325,91 +371,6 @@ impl Executor {
             has.remove(digest);
         }
         Ok(!lacks.is_empty())
-    }
-
-    /// Asks for an execution and waits for its end, however often the stream breaks.
-    async fn follow(
-        &self,
-        grpc: &Grpc,
-        job: &Job,
-        cancelled: &mut watch::Receiver<bool>,
-    ) -> Result<Followed, Fault> {
-        let mut name: Option<String> = None;
-        let mut deadline: Option<Instant> = None;
-        let mut broken = 0;
-        let mut last = Status::unavailable("its stream ended");
-        loop {
-            if broken > AGAIN {
-                return Err(grpc.fault(&last));
-            }
-            if broken > 0 {
-                add(&self.tally.repeated, 1);
-                tokio::select! {
-                    () = sleep(PAUSE * 2_u32.pow(broken)) => {}
-                    () = is_cancelled(cancelled) => {
-                        return Ok(Followed::Cancelled(cancel(grpc, name.as_deref()).await));
-                    }
-                }
-            }
-            let mut operations = match &name {
-                Some(name) => grpc.wait_for(name, &job.key),
-                None => grpc.execute(&job.key, job.anew),
-            };
-            deadline = deadline.or_else(|| Some(Instant::now() + job.timeout?));
-            loop {
-                let next = tokio::select! {
-                    next = operations.next() => next,
-                    () = is_cancelled(cancelled) => {
-                        let note = stop(grpc, &mut name, &mut operations).await;
-                        return Ok(Followed::Cancelled(note));
-                    }
-                    () = until(deadline) => {
-                        drop(stop(grpc, &mut name, &mut operations).await);
-                        return Ok(Followed::TooLong);
-                    }
-                    () = sleep(grpc.stall()) => {
-                        // It may be at it for hours, and still be there.
-                        match grpc.limits().await {
-                            Ok(_) => continue,
-                            Err(fault) => {
-                                last = Status::unavailable(fault.to_string());
-                                break;
-                            }
-                        }
-                    }
-                };
-                match next {
-                    Some(Ok(operation)) => {
-                        if !operation.name.is_empty() {
-                            name = Some(operation.name.clone());
-                        }
-                        match operations::read(&operation) {
-                            Said::Going(is_at_it) => {
-                                // Not the time in which it waited for a worker.
-                                if is_at_it && broken == 0 {
-                                    deadline = job.timeout.map(|limit| Instant::now() + limit);
-                                }
-                            }
-                            Said::Over(response) => return Ok(Followed::Over(response)),
-                            Said::Lost(status) => return Ok(Followed::Refused(status)),
-                        }
-                    }
-                    Some(Err(status)) if breaks(&status) => {
-                        last = status;
-                        break;
-                    }
-                    Some(Err(status)) if name.is_some() => {
-                        // It does not know it any more, or can't tell of it again.
-                        name = None;
-                        last = status;
-                        break;
-                    }
-                    Some(Err(status)) => return Ok(Followed::Refused(status)),
-                    None => break,
-                }
-            }
-            broken += 1;
-        }
     }
 
     /// What an execution left.
@@ -504,71 +465,4 @@ fn passes(status: &Status) -> bool {
         status.code(),
         Code::Unavailable | Code::Aborted | Code::ResourceExhausted | Code::Unknown
     )
-}
-
-/// Whether it was the stream that broke, and not the execution.
-fn breaks(status: &Status) -> bool {
-    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
-}
-
-async fn is_cancelled(cancelled: &mut watch::Receiver<bool>) {
-    if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
-        // The run is over; it was not cancelled.
-        std::future::pending::<()>().await;
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Ends an execution, and waits until it has ended; what is to be said of it.
-async fn stop(
-    grpc: &Grpc,
-    name: &mut Option<String>,
-    operations: &mut Operations,
-) -> Option<String> {
-    if name.is_none() {
-        // It may have been asked for a moment ago.
-        let first = timeout(ENDS, operations.next()).await;
-        if let Ok(Some(Ok(operation))) = first {
-            *name = Some(operation.name);
-        }
-    }
-    let note = cancel(grpc, name.as_deref()).await;
-    if note.is_none() && name.is_some() {
-        let ended = async {
-            while let Some(Ok(operation)) = operations.next().await {
-                if operation.done {
-                    return;
-                }
-            }
-        };
-        drop(timeout(ENDS, ended).await);
-    }
-    note
-}
-
-async fn cancel(grpc: &Grpc, name: Option<&str>) -> Option<String> {
-    let Some(name) = name else {
-        return Some("it may still run there: the server has not said its name".into());
-    };
-    match timeout(ENDS, grpc.cancel(name)).await {
-        Ok(Ok(())) => None,
-        // It has ended meanwhile.
-        Ok(Err(status)) if matches!(status.code(), Code::NotFound | Code::FailedPrecondition) => {
-            None
-        }
-        Ok(Err(status)) if status.code() == Code::Unimplemented => {
-            Some("it runs on there to its end: the server can't cancel".into())
-        }
-        Ok(Err(status)) => Some(format!("it may still run there: {}", grpc.fault(&status))),
-        Err(_) => Some(format!(
-            "it may still run there: no answer for {}",
-            show_duration(ENDS)
-        )),
-    }
 }

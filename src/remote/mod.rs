@@ -17,6 +17,7 @@ mod executor;
 mod executor_settings;
 mod executor_tally;
 mod fault;
+mod following;
 mod gather;
 mod grpc;
 mod http_cache;

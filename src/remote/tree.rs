@@ -44,7 +44,15 @@ impl Listing {
     ///
     /// Where it can't be an artifact.
     pub(super) fn read(bytes: &[u8]) -> Result<Listing, Fault> {
-        let tree = Tree::decode(bytes).map_err(|error| malformed(error.to_string()))?;
+        Listing::of(Tree::decode(bytes).map_err(|error| malformed(error.to_string()))?)
+    }
+
+    /// Reads a tree that was decoded.
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be an artifact.
+    pub(super) fn of(tree: Tree) -> Result<Listing, Fault> {
         let root = tree
             .root
             .ok_or_else(|| malformed("a tree without a root"))?;

@@ -202,6 +202,17 @@ impl Local {
         replace_link(&link, &target, &self.new_folder())
     }
 
+    /// Takes the card's link away, if there is one.
+    pub fn unlink(&self, stem: &str) -> Result<(), StoreError> {
+        let link = self.link_path(stem);
+        match std::fs::remove_file(&link) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).during("remove the link", &link)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn link_target(&self, store: &Store, artifact: &Digest) -> PathBuf {
         let tree = store.path_of_tree(artifact);
         match tree.strip_prefix(&self.root) {

@@ -2,7 +2,8 @@
 //! it came from.
 //!
 //! A result counts only as long as its artifact is in the store and right, so
-//! `lookup` never gives a name without a tree.
+//! `lookup` never gives a name without a tree. Who can do with the names in it, or
+//! knows where to get its files, asks for what was `named`.
 
 use std::collections::BTreeMap;
 
@@ -100,7 +101,17 @@ impl Store {
         Ok(bytes.and_then(|bytes| decode(&bytes)))
     }
 
-    /// Records what an action left. Its artifact must have been adopted.
+    /// The result of an action, if there is one and what is in its artifact is
+    /// known, wherever the files of it are.
+    pub fn named(&self, action: &Digest) -> Result<Option<StoredResult>, StoreError> {
+        match self.recorded(action)? {
+            Some(stored) if self.tree_message(&stored.artifact)?.is_some() => Ok(Some(stored)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Records what an action left. Its artifact must have been adopted, or be one
+    /// of which the folders were put.
     ///
     /// Known to this process at once, durable after `flush`.
     pub fn record(

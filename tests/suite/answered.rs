@@ -145,10 +145,15 @@ fn answer_is_given_again_and_follows_every_change() {
     follows(&sandbox, "a tool that goes", "own-tool", || {
         fs::remove_file(&tool).expect("a tool less");
     });
-    follows(&sandbox, "a failure that is mended", "\"failed\":null", || {
-        sandbox.write("runners/fails.yaml", "inputs: []\nsteps: ['true']\n");
-        sandbox.mikado("run failing --no-mark").exits(0);
-    });
+    follows(
+        &sandbox,
+        "a failure that is mended",
+        "\"failed\":null",
+        || {
+            sandbox.write("runners/fails.yaml", "inputs: []\nsteps: ['true']\n");
+            sandbox.mikado("run failing --no-mark").exits(0);
+        },
+    );
     follows(&sandbox, "other settings", "hand-99", || {
         sandbox.write("mikado.yaml", "cards: [cards, more]\n");
         sandbox.write("more/one-more.md", "---\nstatus: active\n---\n");

@@ -2,57 +2,11 @@
 //! may not run is seen by who has dialled in. The delays themselves are tested
 //! with a paused clock, in the engine and the keeper.
 
-use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStdout, Stdio};
-
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::support::followed::Run;
 use crate::support::puppet::{Puppet, Stage};
-use crate::support::sandbox::{MIKADO, Sandbox};
-
-/// A run that is followed while it runs.
-struct Run {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Run {
-    fn start(sandbox: &Sandbox, arguments: &str) -> Run {
-        let mut command = sandbox.command(MIKADO);
-        command
-            .args(["run", "--format", "json"])
-            .args(arguments.split(' '));
-        let mut child = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a started program");
-        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        Run { child, lines }
-    }
-
-    /// Reads on to the event that is wanted.
-    #[track_caller]
-    fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        for line in self.lines.by_ref().map_while(Result::ok) {
-            let event: Value = serde_json::from_str(&line).expect("an event");
-            if wanted(&event) {
-                return event;
-            }
-        }
-        panic!("the run ended before");
-    }
-
-    fn interrupt(&self) {
-        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process");
-        kill_process(pid, Signal::INT).expect("a signal");
-    }
-
-    fn exits(mut self, code: i32) {
-        self.lines.by_ref().for_each(drop);
-        assert_eq!(self.child.wait().expect("its end").code(), Some(code));
-    }
-}
+use crate::support::sandbox::Sandbox;
 
 fn is_noted(event: &Value, text: &str) -> bool {
     event["event"] == "noted"
@@ -142,13 +96,13 @@ fn a_group_runs_one_at_a_time_within_a_run_and_across_runs() {
     let (name, first) = puppet.wait_for_one_of(["one", "two"]);
     // Who waits for the group within a run takes no job meanwhile.
     let free = puppet.wait_for("free");
-    let own = format!("process {} (`{name}`)", within.child.id());
+    let own = format!("process {} (`{name}`)", within.id());
     let mut across = Run::start(&sandbox, "three");
     let waits = across.until(|event| awaits(event, "three"));
     assert_eq!(waits["holder"], own.as_str());
     assert_eq!(puppet.waiting(), Vec::<String>::new());
     // A killed holder frees the group, as it frees everything.
-    within.child.kill().expect("a killed program");
+    within.kill();
     first.ends();
     free.ends();
     puppet.wait_for("three").release(Stage::Passes);

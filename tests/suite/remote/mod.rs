@@ -1,6 +1,6 @@
 //! The cache that machines share, against real servers on the loopback interface.
 
-mod execution;
+pub mod execution;
 mod far;
 mod faults;
 mod hidden;
@@ -10,6 +10,8 @@ mod line;
 mod nginx;
 mod poison;
 mod rude;
+mod rude_executor;
+mod scheduler;
 pub mod servers;
 mod shared;
 mod tls;

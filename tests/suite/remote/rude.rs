@@ -13,6 +13,7 @@ use tonic::codegen::tokio_stream::{Stream, StreamExt as _, iter};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use super::rude_executor::{Asked, Executing};
 use api::action_cache_client::ActionCacheClient;
 use api::action_cache_server::{ActionCache, ActionCacheServer};
 use api::capabilities_client::CapabilitiesClient;
@@ -21,6 +22,8 @@ use api::content_addressable_storage_client::ContentAddressableStorageClient;
 use api::content_addressable_storage_server::{
     ContentAddressableStorage, ContentAddressableStorageServer,
 };
+use api::execution_server::ExecutionServer;
+use bazel_remote_apis::google::longrunning::operations_server::OperationsServer;
 use stream::byte_stream_client::ByteStreamClient;
 use stream::byte_stream_server::{ByteStream, ByteStreamServer};
 
@@ -39,13 +42,16 @@ pub struct Manners {
     pub on_writes: Option<Code>,
     /// After so many calls whoever asks is not let in any more.
     pub lets_in: Option<usize>,
+    /// How it executes.
+    pub executing: Executing,
 }
 
 #[derive(Clone)]
-struct Rude {
-    manners: Manners,
+pub(super) struct Rude {
+    pub(super) manners: Manners,
     calls: Arc<AtomicUsize>,
-    behind: Channel,
+    pub(super) asked: Arc<Asked>,
+    pub(super) behind: Channel,
 }
 
 /// A rude server.
@@ -53,6 +59,8 @@ pub struct RudeServer {
     /// Where it listens.
     pub url: String,
     calls: Arc<AtomicUsize>,
+    /// What it was asked of executions.
+    pub asked: Arc<Asked>,
     /// Dropped with this, which ends it.
     _runtime: tokio::runtime::Runtime,
 }
@@ -74,11 +82,14 @@ pub fn before(server: SocketAddr, manners: Manners) -> RudeServer {
     let address = super::servers::free();
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
+    let asked = Arc::<Asked>::default();
+    let of_executions = Arc::clone(&asked);
     let _inside = runtime.enter();
     let behind = Channel::from_shared(format!("http://{server}")).expect("an address");
     let rude = Rude {
         manners,
         calls: counted,
+        asked: of_executions,
         behind: behind.connect_lazy(),
     };
     let listener = std::net::TcpListener::bind(address).expect("a port");
@@ -93,12 +104,15 @@ pub fn before(server: SocketAddr, manners: Manners) -> RudeServer {
                 .max_decoding_message_size(most)
                 .max_encoding_message_size(most),
         )
+        .add_service(ExecutionServer::new(rude.clone()))
+        .add_service(OperationsServer::new(rude.clone()))
         .add_service(ByteStreamServer::new(rude))
         .serve_with_incoming(tonic::transport::server::TcpIncoming::from(listener));
     runtime.spawn(serve);
     RudeServer {
         url: format!("grpc://{address}"),
         calls,
+        asked,
         _runtime: runtime,
     }
 }
@@ -133,7 +147,7 @@ impl Rude {
     }
 
     /// The same request without what is about its connection.
-    fn on<T>(request: Request<T>) -> Request<T> {
+    pub(super) fn on<T>(request: Request<T>) -> Request<T> {
         Request::new(request.into_inner())
     }
 }
@@ -211,6 +225,8 @@ impl ContentAddressableStorage for Rude {
     ) -> Result<Response<api::BatchUpdateBlobsResponse>, Status> {
         self.asked(true)?;
         let blobs = request.get_ref().requests.iter();
+        let sent = blobs.clone().filter_map(|blob| blob.digest.clone());
+        self.asked.sent(sent.map(|digest| digest.hash));
         self.fits(blobs.map(|blob| blob.data.len()).sum())?;
         self.storage().batch_update_blobs(Rude::on(request)).await
     }

