@@ -299,36 +299,46 @@ fn without_slashes_after(mut path: &[u8]) -> &[u8] {
     path
 }
 
-/// Folders that paths are kept below, so that looking at one is short: the root,
-/// and those in which many are. A path belongs to the last that it is below.
+/// How many folders paths are kept below, at most: each is opened before a look.
+const MOST_BASES: usize = 100;
+
+/// Below so few paths a folder is not worth its opening.
+const FEW_BELOW: usize = 16;
+
+/// Folders that paths are kept below, so that the kernel walks few folders for
+/// each: the root, and the deepest ones below which many lie that are in no deeper
+/// one of these. A path belongs to the last that it is below.
 fn bases(records: &[Record]) -> Vec<PathBuf> {
-    const MOST: usize = 100;
-    // By their bytes, since paths are compared part by part.
-    let mut counts: BTreeMap<&[u8], usize> = BTreeMap::new();
-    for record in records {
-        // A tree's folder is one of many; what they are in counts. What is not
-        // there may lie in a folder that is not there.
-        let above = match record.kind {
-            Kind::Stored => None,
-            _ if !record.state.is_there() => None,
-            _ => record.path.parent(),
-        };
-        if let Some(above) = above {
-            *counts.entry(above.as_os_str().as_bytes()).or_default() += 1;
+    let enough = FEW_BELOW.max(records.len() / MOST_BASES + 1);
+    let mut bases = BTreeSet::from([PathBuf::from("/")]);
+    // The folders above the last path: where the text of each ends, and how many
+    // paths are below it and below no base.
+    let mut above: Vec<(usize, usize)> = Vec::new();
+    let mut last: &[u8] = b"";
+    // What is not there may lie in a folder that is not there.
+    let there = records.iter().filter(|record| record.state.is_there());
+    let paths = there.map(|record| record.path.as_os_str().as_bytes());
+    // The last one leaves all folders.
+    for path in paths.chain([b"".as_slice()]) {
+        let path = without_slashes_after(path);
+        let is_in = |end: usize| path.get(end) == Some(&b'/') && path.get(..end) == last.get(..end);
+        while let Some((end, count)) = above.pop_if(|(end, _)| !is_in(*end)) {
+            match (count >= enough, above.last_mut()) {
+                (true, _) => drop(bases.insert(PathBuf::from(OsStr::from_bytes(&last[..end])))),
+                (false, Some((_, counted))) => *counted += count,
+                (false, None) => {}
+            }
         }
+        let known = above.last().map_or(0, |(end, _)| *end);
+        let slashes = path.iter().enumerate().skip(known + 1);
+        let ends = slashes.filter(|(_, byte)| **byte == b'/');
+        above.extend(ends.map(|(end, _)| (end, 0)));
+        if let Some((_, count)) = above.last_mut() {
+            *count += 1;
+        }
+        last = path;
     }
-    let mut often: Vec<(usize, &Path)> = counts
-        .into_iter()
-        .map(|(path, count)| (Path::new(OsStr::from_bytes(path)), count))
-        .filter(|(path, count)| *count > 1 && path.parent().is_some())
-        .map(|(path, count)| (count, path))
-        .collect();
-    often.sort_by(|a, b| b.cmp(a));
-    often.truncate(MOST);
-    let mut bases: Vec<PathBuf> = often.into_iter().map(|(_, path)| path.to_owned()).collect();
-    bases.push(PathBuf::from("/"));
-    bases.sort();
-    bases
+    bases.into_iter().collect()
 }
 
 /// Puts the bytes at their place, and deletes indexes that are not used any more.
@@ -362,6 +372,53 @@ fn forget_old(folder: &Path, answers: bool) {
 #[expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 mod tests {
     use super::*;
+
+    fn bases_of(paths: impl Iterator<Item = String>) -> Vec<String> {
+        let state = State {
+            mode: 1,
+            ..State::default()
+        };
+        let record = |path: String| Record {
+            path: PathBuf::from(path),
+            kind: Kind::Stored,
+            card: 0,
+            state,
+        };
+        let records: Vec<Record> = paths.map(record).collect();
+        let found = bases(&records);
+        assert!(found.len() <= MOST_BASES + 1);
+        found
+            .iter()
+            .map(|base| base.display().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn paths_are_kept_below_the_deepest_folders_that_hold_many() {
+        let many = |folder: &str| {
+            let folder = folder.to_owned();
+            (0..FEW_BELOW).map(move |number| format!("{folder}/{number}"))
+        };
+        let few = ["/a/b/x/1", "/a/b/y/1", "/a/c"].map(str::to_owned);
+        assert_eq!(bases_of(few.into_iter()), ["/"]);
+        assert_eq!(bases_of(many("/a/b")), ["/", "/a/b"]);
+        assert_eq!(
+            bases_of(many("/a/b").chain(many("/a/c/d"))),
+            ["/", "/a/b", "/a/c/d"]
+        );
+        // Where each of its folders has few, the one above has many; and what lies
+        // beside a base is not counted with it.
+        let spread = (0..FEW_BELOW).map(|number| format!("/a/locale/{number}/text"));
+        let beside = ["/a/1".to_owned(), "/a/2".to_owned()];
+        assert_eq!(bases_of(spread.chain(beside)), ["/", "/a/locale"]);
+        // A name that begins like a folder is not in it.
+        let like = many("/a/b").chain(["/a/bc/1".to_owned()]);
+        assert_eq!(bases_of(like), ["/", "/a/b"]);
+        assert_eq!(bases_of(std::iter::empty()), ["/"]);
+        // However many folders there are, few of them are opened.
+        let folders = (0..1_000).flat_map(|folder| many(&format!("/f{folder}")));
+        assert_eq!(bases_of(folders).len(), 1);
+    }
 
     #[test]
     fn path_belongs_to_the_deepest_folder_that_it_lies_in() {

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 
 use super::encode::Table;
 use super::{
@@ -150,9 +151,15 @@ impl Index {
         }
     }
 
-    fn bases(&self) -> Option<Vec<OwnedFd>> {
+    /// Opens the folders that paths are kept below; one that is gone has nothing
+    /// below it.
+    fn bases(&self) -> Option<Vec<Option<OwnedFd>>> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.each_place(|path| openat(CWD, path, flags, Mode::empty()).ok())
+        self.each_place(|path| match openat(CWD, path, flags, Mode::empty()) {
+            Ok(folder) => Some(Some(folder)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Some(None),
+            Err(_) => None,
+        })
     }
 
     /// The folders that paths are kept below.
@@ -184,7 +191,7 @@ impl Index {
         })
     }
 
-    fn look(&self, bases: &[OwnedFd], start: usize, count: usize) -> Verdict {
+    fn look(&self, bases: &[Option<OwnedFd>], start: usize, count: usize) -> Verdict {
         let mut changed = BTreeSet::new();
         let records = self.part(1).chunks_exact(RECORD);
         for record in records.skip(start).take(count) {
@@ -202,11 +209,13 @@ impl Index {
 
     /// The card of a record that does not hold any more; `None` where that can't
     /// be told.
-    fn differs(&self, bases: &[OwnedFd], record: &[u8]) -> Option<Option<u32>> {
+    fn differs(&self, bases: &[Option<OwnedFd>], record: &[u8]) -> Option<Option<u32>> {
         let head = self.head(record)?;
-        let base: BorrowedFd<'_> = bases.get(usize::from(head.place))?.as_fd();
         let then = State::decode(record.last_chunk()?)?;
-        let now = State::look(base, head.path, head.kind)?;
+        let now = match bases.get(usize::from(head.place))? {
+            Some(base) => State::look(base.as_fd(), head.path, head.kind)?,
+            None => State::default(),
+        };
         Some((now != then).then_some(head.card))
     }
 
