@@ -22,8 +22,9 @@ pub const STEP: &str = ".mikado/step";
 
 const BEGIN: &str = "# the driver of a mikado action\nset -euf\n";
 
-/// Exports what steps see, from the root of an action; globbing is off.
-const EXPORTS: &str = r#"root=$PWD
+/// Exports what steps see, from the root of an action; globbing is off. On some
+/// workers that root is `/`, and no path begins with two slashes.
+const EXPORTS: &str = r#"root=${PWD%/}
 path=
 IFS=:
 for folder in $PATH; do

@@ -20,12 +20,13 @@ use crate::event::Event;
 use crate::plan::PlannedCard;
 use crate::remote::Need;
 use crate::runner::definition::Kind;
+use crate::store::{Store, StoreError, StoredResult};
 use crate::workspace::Workspace;
 
 use super::Engine;
 use super::fault::Obstacle;
-use super::order::Order;
-use super::perform::{Again, Terms};
+use super::order::{Order, Terms};
+use super::perform::Again;
 
 /// How often a card begins anew for what it lacks: whatever is executed again may
 /// come out as another artifact, which has to be brought in its turn.
@@ -37,6 +38,18 @@ pub(crate) fn need(card: &PlannedCard, workspace: &Workspace) -> Need {
     match &workspace.executor {
         Some(executor) if goes => executor.need(card.asked),
         _ => Need::Files,
+    }
+}
+
+/// The result that is known of an action, as far as it is needed.
+pub(super) fn looked_up(
+    store: &Store,
+    key: &Digest,
+    need: Need,
+) -> Result<Option<StoredResult>, StoreError> {
+    match (store.lookup(key)?, need) {
+        (None, Need::Names) => store.named(key),
+        (found, _) => Ok(found),
     }
 }
 

@@ -22,8 +22,8 @@ use crate::store::{EntryKind, Store, StoreError, StoredResult};
 
 use super::Engine;
 use super::fault::Obstacle;
-use super::order::{Order, Performed};
-use super::perform::{Again, Terms, blocking, last_lines, open_log};
+use super::order::{Order, Performed, Terms};
+use super::perform::{Again, blocking, last_lines, open_log};
 
 /// What a shell exits with that finds no such program.
 const NO_PROGRAM: i32 = 127;

@@ -11,6 +11,7 @@ mod ahead;
 pub(crate) mod audit;
 mod beside;
 mod build;
+mod checks;
 mod compare;
 pub(crate) mod confine;
 mod denial;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, driver};
+use crate::remote::Need;
 use crate::runner::definition::{Retries, Socket, Step};
 use crate::store::Sri;
 use crate::workspace::Workspace;
@@ -140,6 +141,29 @@ impl Order {
             .and_then(|text| text.trim().parse().ok())
             .unwrap_or(0)
     }
+}
+
+/// What is wanted of an order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Whether it is executed although there is a result.
+    pub(crate) forced: bool,
+    /// What of its artifact must be here.
+    pub(crate) need: Need,
+}
+
+impl Terms {
+    /// All of its artifact, executed only where there is no result.
+    pub(crate) const USUAL: Terms = Terms {
+        forced: false,
+        need: Need::Files,
+    };
+
+    /// The same, executed in any case.
+    pub(crate) const FORCED: Terms = Terms {
+        forced: true,
+        ..Terms::USUAL
+    };
 }
 
 /// What came of an order.

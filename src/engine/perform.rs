@@ -15,18 +15,18 @@ use crate::event::{Event, Failure};
 use crate::fail_point;
 use crate::process::{Execution, Exit, Isolation, Outcome, capture};
 use crate::reapi::{ActionResult, ExecutedActionMetadata, Timestamp};
-use crate::remote::Need;
 use crate::runner::definition::Retries;
 use crate::runner::units;
-use crate::store::{Provenance, Store, StoreError, StoredResult, nar_hash};
+use crate::store::{Provenance, StoreError, nar_hash};
 use crate::timings;
 
 use super::Engine;
+use super::absent::looked_up;
 use super::confine;
 use super::denial::Reach;
 use super::fault::Obstacle;
 use super::kept::{Kept, Laid, tells_changes_apart};
-use super::order::{Order, Part, Performed};
+use super::order::{Order, Part, Performed, Terms};
 use super::step_clock::{Look, StepClock};
 use super::surroundings::Surroundings;
 use super::{retry, stage, straight};
@@ -39,29 +39,6 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// Gives the key of an order as its inputs are now: blocking code.
 pub(super) type Again = Arc<dyn Fn() -> Result<Digest, Obstacle> + Send + Sync>;
-
-/// What is wanted of an order.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
-    /// Whether it is executed although there is a result.
-    pub(super) forced: bool,
-    /// What of its artifact must be here.
-    pub(super) need: Need,
-}
-
-impl Terms {
-    /// All of its artifact, executed only where there is no result.
-    pub(super) const USUAL: Terms = Terms {
-        forced: false,
-        need: Need::Files,
-    };
-
-    /// The same, executed in any case.
-    pub(super) const FORCED: Terms = Terms {
-        forced: true,
-        ..Terms::USUAL
-    };
-}
 
 impl Engine {
     /// Executes `order` for `card`, unless another process did so meanwhile.
@@ -529,18 +506,6 @@ impl Engine {
             }
         });
         adopted.await?
-    }
-}
-
-/// The result that is known of an action, as far as it is needed.
-pub(super) fn looked_up(
-    store: &Store,
-    key: &Digest,
-    need: Need,
-) -> Result<Option<StoredResult>, StoreError> {
-    match (store.lookup(key)?, need) {
-        (None, Need::Names) => store.named(key),
-        (found, _) => Ok(found),
     }
 }
 

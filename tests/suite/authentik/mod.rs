@@ -6,6 +6,7 @@
 mod broken;
 mod changes;
 mod determinism;
+mod elsewhere;
 mod faults;
 mod headline;
 mod pipelines;

@@ -65,7 +65,8 @@ fn local_and_remote_cards_run_at_once_each_with_limits_of_their_own() {
 fn what_stays_uses_what_was_executed_elsewhere_and_the_other_way_round() {
     let server = servers::executing_casd(&[]);
     let runners = [
-        ("one", "inputs: []\nsteps: [{run: 'echo 1 > \"$OUT/one\"'}]"),
+        ("one", // A worker's root may be `/`: no path begins with two slashes.
+            "inputs: []\nsteps: [{run: 'case $OUT$TMPDIR in *//*) exit 9 ;; esac; echo 1 > \"$OUT/one\"'}]"),
         (
             "two",
             "remote: false\ninputs: [{requires: one}]\nsteps: [{run: 'cat one > \"$OUT/two\"; echo 2 >> \"$OUT/two\"'}]",
