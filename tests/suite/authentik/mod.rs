@@ -11,6 +11,7 @@ mod headline;
 mod pipelines;
 mod registries;
 mod server;
+mod shared;
 mod sources;
 
 use std::collections::BTreeMap;
