@@ -74,13 +74,19 @@ pub struct Limits {
     pub keep_going: bool,
 }
 
+/// Cards, those with the longest way before them first.
+type Ready = BTreeSet<(Reverse<u64>, Number)>;
+
 /// Which cards may start, run, or are over.
 #[derive(Debug)]
 pub struct Schedule {
     states: Vec<State>,
     dependents: Vec<Vec<Number>>,
     weights: Vec<Weight>,
-    ready: BTreeSet<(Reverse<u64>, Number)>,
+    /// Those that may start here, and those that may on other machines: where one is
+    /// full, only the others are looked through.
+    ready: Ready,
+    ready_elsewhere: Ready,
     remaining: Vec<u64>,
     running_jobs: usize,
     running_memory: u64,
@@ -118,15 +124,16 @@ impl Schedule {
             }
         }
         let remaining = longest_paths(prerequisites, &dependents, costs);
-        let ready = (0..count)
+        let (ready_elsewhere, ready) = (0..count)
             .filter(|card| states[*card] == State::Ready)
             .map(|card| (Reverse(remaining[card]), card))
-            .collect();
+            .partition(|(_, card): &(_, Number)| weights[*card].elsewhere);
         Schedule {
             states,
             dependents,
             weights,
             ready,
+            ready_elsewhere,
             remaining,
             running_jobs: 0,
             running_memory: 0,
@@ -158,17 +165,28 @@ impl Schedule {
             };
             starts && weight.group.is_none_or(is_free)
         };
-        let entry = *self
-            .ready
-            .iter()
-            .find(|(_, card)| fits(self.weights[*card]))?;
-        self.ready.remove(&entry);
+        let first = |ready: &Ready, is_full: bool| match is_full {
+            true => None,
+            false => {
+                let mut ready = ready.iter();
+                ready.find(|(_, card)| fits(self.weights[*card])).copied()
+            }
+        };
+        let entries = [
+            first(&self.ready, is_full),
+            first(&self.ready_elsewhere, is_full_elsewhere),
+        ];
+        let entry = entries.into_iter().flatten().min()?;
         let card = entry.1;
         self.states[card] = State::Running;
         let weight = self.weights[card];
         match weight.elsewhere {
-            true => self.running_elsewhere += 1,
+            true => {
+                self.ready_elsewhere.remove(&entry);
+                self.running_elsewhere += 1;
+            }
             false => {
+                self.ready.remove(&entry);
                 self.running_cards += 1;
                 self.running_jobs += weight.jobs;
                 self.running_memory += weight.memory;
@@ -202,8 +220,11 @@ impl Schedule {
                 if let State::Waiting(count) = self.states[dependent] {
                     self.states[dependent] = match count {
                         1 => {
-                            self.ready
-                                .insert((Reverse(self.remaining[dependent]), dependent));
+                            let ready = match self.weights[dependent].elsewhere {
+                                true => &mut self.ready_elsewhere,
+                                false => &mut self.ready,
+                            };
+                            ready.insert((Reverse(self.remaining[dependent]), dependent));
                             State::Ready
                         }
                         more => State::Waiting(more - 1),
@@ -234,7 +255,16 @@ impl Schedule {
 
     /// The cards that may start and are held back by the limits, the next first.
     pub fn waiting(&self) -> impl Iterator<Item = Number> {
-        self.ready.iter().map(|(_, card)| *card)
+        let mut here = self.ready.iter().peekable();
+        let mut elsewhere = self.ready_elsewhere.iter().peekable();
+        std::iter::from_fn(move || {
+            let next = match (here.peek(), elsewhere.peek()) {
+                (Some(one), Some(other)) if other < one => elsewhere.next(),
+                (Some(_), _) => here.next(),
+                (None, _) => elsewhere.next(),
+            };
+            next.map(|(_, card)| *card)
+        })
     }
 
     /// Whether a card was started, or can't be any more.
@@ -249,7 +279,8 @@ impl Schedule {
 
     /// Whether nothing runs and nothing more will start.
     pub fn is_over(&self) -> bool {
-        self.running() == 0 && (self.stopped || self.ready.is_empty())
+        self.running() == 0
+            && (self.stopped || self.ready.is_empty() && self.ready_elsewhere.is_empty())
     }
 }
 

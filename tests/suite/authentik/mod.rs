@@ -12,6 +12,7 @@ mod headline;
 mod pipelines;
 mod registries;
 mod server;
+mod shared;
 mod sources;
 
 use std::collections::BTreeMap;
