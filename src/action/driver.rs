@@ -48,7 +48,7 @@ fi
 const STEPS: &str = r#"names() {
   ls -ARl "$1" | while read -r mode names rest; do
     case $mode in
-      -*) echo "$names"; break ;;
+      -*) if [ "$names" -gt 1 ]; then echo "$names"; break; fi ;;
     esac
   done
 }

@@ -1,11 +1,13 @@
 //! Answers to programs, kept with all that they were read from: the next question
 //! of the same words is a look at the file system.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 
 use serde::Serialize;
 
+use crate::card::Runner;
 use crate::cli::{Context, Format};
 use crate::error::{Error, Exit};
 use crate::index::{Answer, Index, Kind, Request, Verdict, Watched};
@@ -116,7 +118,14 @@ pub(super) fn gone_by(selection: &Selection, context: &Context) -> Watched {
     for name in [TOOL_LOCK, SOURCES] {
         watched.add(runners.join(name), Kind::Target);
     }
-    for name in selection.runner_names() {
+    // Those that are there, and those that cards name, which may lie deeper.
+    let named = selection.deck.cards().iter();
+    let named = named.filter_map(|card| match &card.front.runner {
+        Some(Runner::Named(name)) => Some(name.text.clone()),
+        _ => None,
+    });
+    let names: BTreeSet<String> = named.chain(selection.runner_names()).collect();
+    for name in names {
         watched.add(runners.join(format!("{name}.yaml")), Kind::Target);
         watched.add(runners.join(name), Kind::Presence);
     }

@@ -2,7 +2,7 @@
 //! them up. `list`, `ready`, `blocked`, `next`, `show`, `why` and `graph` all
 //! ask it, so that they can't disagree. Executes and writes nothing.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::thread;
@@ -38,6 +38,8 @@ pub(crate) struct View<'a> {
     histories: BTreeMap<String, CardHistory>,
     goals: BTreeSet<Stem>,
     lack: OnceCell<Lack<'a>>,
+    /// Logs of which the end was asked for, there or not.
+    tails: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl<'a> View<'a> {
@@ -85,6 +87,7 @@ impl<'a> View<'a> {
             faults,
             faulty,
             lack: OnceCell::new(),
+            tails: RefCell::default(),
         }
     }
 
@@ -98,12 +101,8 @@ impl<'a> View<'a> {
         let root = &self.selection.project.root;
         let local = root.join(".mikado");
         watched.add(local.join("records.jsonl"), index::Kind::Entry);
-        let failed = self.histories.iter().filter(|(_, history)| {
-            let last = history.last();
-            last.is_some_and(|run| run.failed.is_some())
-        });
-        for (stem, _) in failed {
-            watched.add(self.log_of(stem), index::Kind::Target);
+        for log in self.tails.borrow().iter() {
+            watched.add(log, index::Kind::Target);
         }
         if let Some(lack) = self.lack.get() {
             lack.watch(watched);
@@ -187,12 +186,11 @@ impl<'a> View<'a> {
 
     /// The last lines of a card's log.
     pub(crate) fn tail(&self, stem: &Stem) -> Vec<String> {
-        capture::tail(&self.log_of(stem.as_str()), TAIL)
-    }
-
-    fn log_of(&self, stem: &str) -> PathBuf {
         let logs = self.selection.project.root.join(".mikado/logs");
-        logs.join(format!("{stem}.log"))
+        let log = logs.join(format!("{stem}.log"));
+        let tail = capture::tail(&log, TAIL);
+        self.tails.borrow_mut().insert(log);
+        tail
     }
 
     /// Why a ready card can't go on here.

@@ -170,6 +170,10 @@ impl Engine {
 
     /// Executes the card that made an artifact once more.
     async fn made_again(&self, artifact: &Digest) -> Result<(), Obstacle> {
+        if self.replaced.borrow().contains(artifact) {
+            // Who described itself with it does so anew.
+            return Ok(());
+        }
         let card = {
             let (artifacts, planned) = (self.artifacts.borrow(), self.planned.borrow());
             let mut makers = artifacts.iter().filter(|(_, made)| *made == artifact);
@@ -186,6 +190,9 @@ impl Engine {
         });
         let made = self.with_what_it_lacks(async || self.remade(&card).await);
         let made = made.await?;
+        if made != *artifact {
+            self.replaced.borrow_mut().insert(*artifact);
+        }
         self.artifacts.borrow_mut().insert(card.stem.clone(), made);
         Ok(())
     }
@@ -198,6 +205,9 @@ impl Engine {
         let describe = self.describing(card, &requires, &fetched);
         let again: Again = Arc::new(move || Ok(describe()?.action.key));
         let performed = self.perform(&card.stem, &order, Terms::USUAL, again);
-        Ok(performed.await?.artifact)
+        let artifact = performed.await?.artifact;
+        // It may be another one, of which nothing is known yet.
+        self.checks(card, &requires, &artifact, &mut true).await?;
+        Ok(artifact)
     }
 }

@@ -63,7 +63,11 @@ impl Obstacle {
             "the files of what it uses are nowhere to be had: {}",
             crate::words::list(&names)
         );
-        Obstacle::failed("artifact", message, "run it again with `--download all`")
+        Obstacle::failed(
+            "artifact",
+            message,
+            "`mikado run` of the cards that it requires makes them again, with `--download all`",
+        )
     }
 
     /// The same with its log.

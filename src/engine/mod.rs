@@ -137,6 +137,8 @@ pub struct Engine {
     artifacts: RefCell<BTreeMap<Stem, Digest>>,
     /// The cards of the run, where artifacts may be known by name alone.
     planned: RefCell<BTreeMap<Stem, Arc<PlannedCard>>>,
+    /// Artifacts in whose place another one came out when they were made again.
+    replaced: RefCell<BTreeSet<Digest>>,
     /// The actions of the fetches of cards, by name.
     fetches: RefCell<BTreeMap<Stem, BTreeMap<String, Digest>>>,
     /// Cards that were announced.
@@ -260,6 +262,7 @@ impl Engine {
             keeper: OnceCell::new(),
             cancelled: watch::Sender::new(false),
             planned: RefCell::default(),
+            replaced: RefCell::default(),
             fetches: RefCell::default(),
             told: RefCell::default(),
             begun: RefCell::default(),

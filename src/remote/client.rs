@@ -137,7 +137,12 @@ impl Client {
         match &self.speaks {
             Speaks::Grpc(grpc) => grpc.write_batch(blobs).await,
             Speaks::Http(http) => http.write_batch(blobs).await,
+        }?;
+        let mut spoilt = hold(&self.spoilt);
+        for (digest, _) in blobs {
+            spoilt.remove(digest);
         }
+        Ok(())
     }
 
     /// Reads a blob of any size into a new file.
@@ -155,6 +160,8 @@ impl Client {
         match &self.speaks {
             Speaks::Grpc(grpc) => grpc.write_stream(digest, origin, zstd).await,
             Speaks::Http(http) => http.write_from(digest, origin).await,
-        }
+        }?;
+        hold(&self.spoilt).remove(digest);
+        Ok(())
     }
 }

@@ -85,9 +85,9 @@ impl Cache {
             let mut upload = begun;
             let cache = Arc::clone(&upload.cache);
             let _waiting = cache.tally().wait();
-            let uploaded = cache.upload_all(&client, store, made).await;
-            upload.lost = uploaded.as_ref().map_or_else(|(_, lost)| *lost, |()| 0);
-            if let Err((fault, _)) = uploaded {
+            let lost = &mut upload.lost;
+            let uploaded = cache.upload_all(&client, store, made, lost).await;
+            if let Err(fault) = uploaded {
                 cache.blame(Doing::Writing, &fault);
             }
         });
@@ -109,26 +109,24 @@ impl Cache {
         }
     }
 
-    /// A fault comes with how many results were not uploaded because of it.
+    /// `lost` is how many results are not there yet.
     async fn upload_all(
         &self,
         client: &Client,
         store: Arc<Store>,
         made: Vec<Made>,
-    ) -> Result<(), (Fault, u64)> {
-        let count = made.len() as u64;
+        lost: &mut u64,
+    ) -> Result<(), Fault> {
         let packed = blocking(move || {
             let packed = made.into_iter().map(|made| pack(&store, made));
             packed.collect::<Result<Vec<Packed>, Fault>>()
         });
-        let packed = packed.await.and_then(|packed| packed);
-        let packed = packed.map_err(|fault| (fault, count))?;
+        let packed = packed.await.and_then(|packed| packed)?;
         let mut blobs = BTreeMap::new();
         for packed in &packed {
             blobs.extend(packed.blobs.clone());
         }
-        let uploaded = transfer::upload(client, blobs).await;
-        uploaded.map_err(|fault| (fault, count))?;
+        transfer::upload(client, blobs).await?;
         let mut told = tokio::task::JoinSet::new();
         for packed in packed {
             let client = client.clone();
@@ -138,24 +136,17 @@ impl Cache {
             });
         }
         let mut fault = None;
-        let mut lost = 0;
         while let Some(done) = told.join_next().await {
             match done {
-                Ok(Ok(())) => add(&self.tally().uploaded, 1),
-                Ok(Err(error)) => {
-                    lost += 1;
-                    fault = Some(error);
+                Ok(Ok(())) => {
+                    add(&self.tally().uploaded, 1);
+                    *lost -= 1;
                 }
-                Err(error) => {
-                    lost += 1;
-                    fault = Some(Fault::Here(format!("BUG: {error}")));
-                }
+                Ok(Err(error)) => fault = Some(error),
+                Err(error) => fault = Some(Fault::Here(format!("BUG: {error}"))),
             }
         }
-        match fault {
-            Some(fault) => Err((fault, lost)),
-            None => Ok(()),
-        }
+        fault.map_or(Ok(()), Err)
     }
 }
 

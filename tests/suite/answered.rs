@@ -31,7 +31,9 @@ fn sandbox() -> Sandbox {
         .file("tree/file", "text\n")
         .card("failing", "status: active\nrunner: fails")
         .card("reading", "status: active\nrunner: reads")
-        .card("using", "status: active\nrunner: uses");
+        .card("using", "status: active\nrunner: uses")
+        .runner("deeper.one", "inputs: []\nsteps: ['true']")
+        .card("deep", "status: active\nrunner: deeper.one");
     for number in 0..100 {
         let front = match number {
             0 => "status: active".to_owned(),
@@ -124,6 +126,23 @@ fn answer_is_given_again_and_follows_every_change() {
         let log = sandbox.path(".mikado/logs/failing.log");
         fs::write(log, "burst\n").expect("a log");
     });
+    follows(
+        &sandbox,
+        "a log of a card that never ran",
+        "hand-99",
+        || {
+            let log = sandbox.path(".mikado/logs/hand-0.log");
+            fs::write(log, "a line\n").expect("a log");
+        },
+    );
+    follows(
+        &sandbox,
+        "a runner with a dot in its name",
+        "unknown key `stepz`",
+        || {
+            sandbox.write("runners/deeper.one.yaml", "inputs: []\nstepz: []\n");
+        },
+    );
     follows(&sandbox, "a source that goes", "which is not there", || {
         fs::rename(sandbox.path("tree"), sandbox.path("elsewhere")).expect("a folder less");
     });
