@@ -1,0 +1,94 @@
+//! A client that does nothing but ask, as Bazel does: the result of each action,
+//! then its tree, then each of its files by a stream, 48 actions at once. Files
+//! are not written. What it takes is what the server and gRPC take.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bazel_remote_apis::build::bazel::remote::execution::v2 as api;
+use bazel_remote_apis::google::bytestream as stream;
+use mikado::digest::Digest;
+use prost::Message as _;
+use tokio::sync::Semaphore;
+use tonic::transport::{Channel, Endpoint};
+
+/// How many actions are asked for at once.
+const AT_ONCE: usize = 48;
+
+/// What it took, and how many calls that were.
+pub struct Bare {
+    pub took: Duration,
+    pub calls: usize,
+}
+
+/// Asks for these actions, all of which must be there.
+pub fn ask(server: SocketAddr, actions: &[Digest]) -> Bare {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(async {
+        let began = Instant::now();
+        let channel = Endpoint::from_shared(format!("http://{server}")).expect("an address");
+        let channel = channel.connect().await.expect("a connection");
+        let calls = Arc::new(AtomicUsize::new(0));
+        let gate = Arc::new(Semaphore::new(AT_ONCE));
+        let mut tasks = tokio::task::JoinSet::new();
+        for action in actions {
+            let (action, channel) = (*action, channel.clone());
+            let (calls, gate) = (Arc::clone(&calls), Arc::clone(&gate));
+            tasks.spawn(async move {
+                let _turn = gate.acquire().await;
+                one(channel, action, &calls).await;
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.expect("an answer");
+        }
+        Bare {
+            took: began.elapsed(),
+            calls: calls.load(Ordering::SeqCst),
+        }
+    })
+}
+
+async fn one(channel: Channel, action: Digest, calls: &AtomicUsize) {
+    let request = api::GetActionResultRequest {
+        action_digest: Some(api::Digest {
+            hash: action.hex(),
+            size_bytes: action.size as i64,
+        }),
+        ..api::GetActionResultRequest::default()
+    };
+    calls.fetch_add(1, Ordering::SeqCst);
+    let mut cache = api::action_cache_client::ActionCacheClient::new(channel.clone());
+    let result = cache.get_action_result(request).await.expect("a result");
+    for folder in result.into_inner().output_directories {
+        let tree = read(&channel, folder.tree_digest, calls).await;
+        let tree = api::Tree::decode(tree.as_slice()).expect("a tree");
+        for directory in tree.root.into_iter().chain(tree.children) {
+            for file in directory.files {
+                drop(read(&channel, file.digest, calls).await);
+            }
+        }
+    }
+}
+
+async fn read(channel: &Channel, digest: Option<api::Digest>, calls: &AtomicUsize) -> Vec<u8> {
+    let digest = digest.expect("a digest");
+    let request = stream::ReadRequest {
+        resource_name: format!("blobs/{}/{}", digest.hash, digest.size_bytes),
+        ..stream::ReadRequest::default()
+    };
+    calls.fetch_add(1, Ordering::SeqCst);
+    let mut client = stream::byte_stream_client::ByteStreamClient::new(channel.clone());
+    let answer = client.read(request).await.expect("a blob");
+    let mut parts = answer.into_inner();
+    let mut bytes = Vec::new();
+    while let Some(part) = parts.message().await.expect("a part") {
+        bytes.extend_from_slice(&part.data);
+    }
+    assert_eq!(Digest::of(&bytes).hex(), digest.hash);
+    bytes
+}
