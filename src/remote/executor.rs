@@ -52,9 +52,6 @@ pub struct Executor {
     pub(super) tally: ExecutorTally,
     /// Blobs that it has, as far as this run knows.
     has: Mutex<BTreeSet<Digest>>,
-    /// Blobs that a card sends just now, and a word whenever one has ended that.
-    under_way: Mutex<BTreeSet<Digest>>,
-    moved: watch::Sender<()>,
     /// Why it is left alone for the rest of the run.
     down: Mutex<Option<Fault>>,
 }
@@ -129,8 +126,6 @@ impl Executor {
             server,
             tally: ExecutorTally::default(),
             has: Mutex::default(),
-            under_way: Mutex::default(),
-            moved: watch::Sender::default(),
             down: Mutex::default(),
         }
     }
@@ -213,20 +208,9 @@ impl Executor {
         };
         let (executor, store) = (Arc::clone(self), Arc::clone(store));
         let client = line.client.clone();
-        let run = async move {
-            let done = executor.executed(&client, &store, &job, cancelled).await;
-            // What is wrong with one card need not be wrong with the server.
-            let is_gone = match (&done, client.grpc()) {
-                (Err(Undone::Fault(fault)), Some(grpc)) if fault.may_pass() => {
-                    grpc.limits().await.is_err()
-                }
-                _ => false,
-            };
-            (done, is_gone)
-        };
+        let run = async move { executor.executed(&client, &store, &job, cancelled).await };
         let done = line.runtime.spawn(run).await;
-        let (done, is_gone) =
-            done.unwrap_or_else(|error| (Err(Fault::Here(format!("BUG: {error}")).into()), false));
+        let done = done.unwrap_or_else(|error| Err(Fault::Here(format!("BUG: {error}")).into()));
         match &done {
             Ok(made) if matches!(made.end, End::Artifact(_)) => match made.executed {
                 true => add(&self.tally.executed, 1),
@@ -237,7 +221,7 @@ impl Executor {
                 add(&self.tally.failed, 1);
                 // It was tried again already: the next card need not wait as long.
                 let is_final = matches!(fault, Fault::Refused(_) | Fault::Settings(_));
-                if is_final || is_gone {
+                if is_final || fault.may_pass() {
                     hold(&self.down).get_or_insert(fault.clone());
                 }
             }
@@ -256,11 +240,7 @@ impl Executor {
         let Some(grpc) = client.grpc() else {
             return Err(Fault::Settings("it executes nothing".into()).into());
         };
-        let limits = tokio::select! {
-            limits = client.limits() => limits?,
-            () = is_cancelled(&mut cancelled) => return Err(Undone::Cancelled(None)),
-        };
-        if !limits.executes {
+        if !client.limits().await?.executes {
             return Err(Fault::Settings("it says that it executes nothing".into()).into());
         }
         let (mut sent_again, mut again, mut anew) = (0, 0, job.anew);
@@ -283,12 +263,7 @@ impl Executor {
             let followed = self.follow(grpc, job, anew, &mut cancelled).await?;
             let status = match followed {
                 Followed::Over(response) => match refusal(&response) {
-                    None => match tokio::select! {
-                        made = self.made(client, store, job, *response) => made,
-                        () = is_cancelled(&mut cancelled) => {
-                            return Err(Undone::Cancelled(None));
-                        }
-                    } {
+                    None => match self.made(client, store, job, *response).await {
                         Ok(made) => return Ok(made),
                         // A result that it found, and what it names is gone.
                         Err(Fault::Gone(_)) if !anew => {
@@ -315,16 +290,12 @@ impl Executor {
             // Servers have different words for a blob that they lost.
             said = operations::said_missing(&status).into_iter().collect();
             said.retain(|digest| job.blobs.contains_key(digest));
-            let lacks = tokio::select! {
-                lacks = self.forgotten(client, job, &status, &said) => lacks?,
-                () = is_cancelled(&mut cancelled) => return Err(Undone::Cancelled(None)),
-            };
+            let lacks = self.forgotten(client, job, &status, &said).await?;
             if lacks && sent_again < SENT_AGAIN {
                 sent_again += 1;
             } else if passes(&status) && again < AGAIN {
-                self.pause(&mut again, grpc.fault(&status), &mut cancelled)
-                    .await?;
-                continue;
+                again += 1;
+                sleep(PAUSE * 2_u32.pow(again)).await;
             } else {
                 return Err(grpc.fault(&status).into());
             }
@@ -352,30 +323,27 @@ impl Executor {
 
     /// Uploads what the server lacks, and in any case what it `said` that it lacks.
     async fn send(&self, client: &Client, job: &Job, said: BTreeSet<Digest>) -> Result<(), Fault> {
-        loop {
-            let mut moved = self.moved.subscribe();
-            let (mine, is_all) = Claim::of(self, job);
-            let Some(mine) = mine else {
-                if is_all {
-                    return Ok(());
-                }
-                // Another card sends the rest, or gives that up.
-                drop(moved.changed().await);
-                continue;
-            };
-            let mut missing = transfer::missing(client, &mine.blobs).await?;
-            missing.extend(said.intersection(&mine.blobs));
-            let mut blobs = BTreeMap::new();
-            for digest in &missing {
-                match job.blobs.get(digest) {
-                    Some(Some(origin)) => drop(blobs.insert(*digest, origin.clone())),
-                    _ => return Err(Fault::Gone(*digest)),
-                }
-            }
-            add(&self.tally.blobs_up, blobs.len() as u64);
-            transfer::send(client, blobs).await?;
-            hold(&self.has).extend(&mine.blobs);
+        let asked: BTreeSet<Digest> = {
+            let has = hold(&self.has);
+            let unknown = job.blobs.keys().filter(|digest| !has.contains(digest));
+            unknown.copied().collect()
+        };
+        if asked.is_empty() {
+            return Ok(());
         }
+        let mut missing = transfer::missing(client, &asked).await?;
+        missing.extend(said);
+        let mut blobs = BTreeMap::new();
+        for digest in &missing {
+            match job.blobs.get(digest) {
+                Some(Some(origin)) => drop(blobs.insert(*digest, origin.clone())),
+                _ => return Err(Fault::Gone(*digest)),
+            }
+        }
+        add(&self.tally.blobs_up, blobs.len() as u64);
+        transfer::send(client, blobs).await?;
+        hold(&self.has).extend(asked);
+        Ok(())
     }
 
     /// Whether the server lacks something of a job, which is then forgotten to be
@@ -439,38 +407,6 @@ impl Executor {
             None => take(client, store, &shared, job.need).await?,
         };
         Ok(made(End::Artifact(artifact)))
-    }
-}
-
-/// Blobs that one card sends, so that no other one does; given back when this is
-/// dropped, sent or not.
-struct Claim<'a> {
-    executor: &'a Executor,
-    blobs: BTreeSet<Digest>,
-}
-
-impl Claim<'_> {
-    /// What of a job nobody has sent or sends; and whether all of it was sent.
-    fn of<'a>(executor: &'a Executor, job: &Job) -> (Option<Claim<'a>>, bool) {
-        let has = hold(&executor.has);
-        let mut under_way = hold(&executor.under_way);
-        let unknown = job.blobs.keys().filter(|digest| !has.contains(digest));
-        let (theirs, blobs): (BTreeSet<Digest>, BTreeSet<Digest>) =
-            unknown.partition(|digest| under_way.contains(digest));
-        under_way.extend(&blobs);
-        let is_all = theirs.is_empty() && blobs.is_empty();
-        let mine = (!blobs.is_empty()).then_some(Claim { executor, blobs });
-        (mine, is_all)
-    }
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        let mut under_way = hold(&self.executor.under_way);
-        for digest in &self.blobs {
-            under_way.remove(digest);
-        }
-        self.executor.moved.send_modify(|()| {});
     }
 }
 

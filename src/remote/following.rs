@@ -42,7 +42,7 @@ impl Executor {
         cancelled: &mut watch::Receiver<bool>,
     ) -> Result<Followed, Fault> {
         let mut name: Option<String> = None;
-        let mut clock = Clock::new(job.timeout);
+        let mut deadline: Option<Instant> = None;
         let mut broken = 0;
         let mut last = Status::unavailable("its stream ended");
         loop {
@@ -62,7 +62,7 @@ impl Executor {
                 Some(name) => grpc.wait_for(name, &job.key),
                 None => grpc.execute(&job.key, anew),
             };
-            let opened = Instant::now();
+            deadline = deadline.or_else(|| Some(Instant::now() + job.timeout?));
             loop {
                 let next = tokio::select! {
                     next = operations.next() => next,
@@ -70,7 +70,7 @@ impl Executor {
                         let note = stop(grpc, &mut name, &mut operations).await;
                         return Ok(Followed::Cancelled(note));
                     }
-                    () = until(clock.deadline) => {
+                    () = until(deadline) => {
                         drop(stop(grpc, &mut name, &mut operations).await);
                         return Ok(Followed::TooLong);
                     }
@@ -91,9 +91,12 @@ impl Executor {
                             name = Some(operation.name.clone());
                         }
                         match operations::read(&operation) {
-                            Said::Queued => clock.waits(),
-                            Said::Executing => clock.begins(),
-                            Said::Going => {}
+                            Said::Going(is_at_it) => {
+                                // Not the time in which it waited for a worker.
+                                if is_at_it && broken == 0 {
+                                    deadline = job.timeout.map(|limit| Instant::now() + limit);
+                                }
+                            }
                             Said::Over(response) => return Ok(Followed::Over(response)),
                             Said::Lost(status) => return Ok(Followed::Refused(status)),
                         }
@@ -112,49 +115,7 @@ impl Executor {
                     None => break,
                 }
             }
-            // Some servers end streams after a while, and a proxy may, too.
-            broken = match opened.elapsed() > grpc.stall() {
-                true => 1,
-                false => broken + 1,
-            };
-        }
-    }
-}
-
-/// The time that an execution may take, less that in which it waits for a worker.
-/// A server that tells neither counts from when it was asked.
-struct Clock {
-    limit: Option<Duration>,
-    deadline: Option<Instant>,
-    has_begun: bool,
-}
-
-impl Clock {
-    fn new(limit: Option<Duration>) -> Clock {
-        let mut clock = Clock {
-            limit,
-            deadline: None,
-            has_begun: false,
-        };
-        clock.start();
-        clock
-    }
-
-    fn start(&mut self) {
-        self.deadline = self.limit.map(|limit| Instant::now() + limit);
-    }
-
-    fn waits(&mut self) {
-        if !self.has_begun {
-            self.deadline = None;
-        }
-    }
-
-    /// However often that is said.
-    fn begins(&mut self) {
-        if !self.has_begun {
-            self.has_begun = true;
-            self.start();
+            broken += 1;
         }
     }
 }
@@ -224,27 +185,5 @@ async fn cancel(grpc: &Grpc, name: Option<&str>) -> Option<String> {
             "it may still run there: no answer for {}",
             show_duration(ENDS)
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn time_in_a_queue_does_not_count_and_what_is_said_twice_counts_once() {
-        let limit = Duration::from_secs(10);
-        let mut clock = Clock::new(Some(limit));
-        assert_eq!(clock.deadline, Some(Instant::now() + limit));
-        clock.waits();
-        assert_eq!(clock.deadline, None);
-        tokio::time::advance(limit * 3).await;
-        clock.begins();
-        let ends = Some(Instant::now() + limit);
-        tokio::time::advance(limit / 2).await;
-        clock.begins();
-        clock.waits();
-        assert_eq!(clock.deadline, ends);
-        assert_eq!(Clock::new(None).deadline, None);
     }
 }

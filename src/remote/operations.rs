@@ -52,12 +52,8 @@ impl Operations {
 
 /// What an operation says.
 pub(super) enum Said {
-    /// It waits for a worker.
-    Queued,
-    /// A worker is at it.
-    Executing,
-    /// It goes on; how is not said.
-    Going,
+    /// It goes on; whether a worker is at it.
+    Going(bool),
     /// It is over.
     Over(Box<api::ExecuteResponse>),
     /// It is over, without any answer.
@@ -143,12 +139,7 @@ pub(super) fn read(operation: &Operation) -> Said {
         Some(metadata.stage)
     });
     if !operation.done {
-        use api::execution_stage::Value;
-        return match stage.and_then(|stage| Value::try_from(stage).ok()) {
-            Some(Value::Queued) => Said::Queued,
-            Some(Value::Executing) => Said::Executing,
-            _ => Said::Going,
-        };
+        return Said::Going(stage == Some(api::execution_stage::Value::Executing as i32));
     }
     match &operation.result {
         Some(operation::Result::Response(any)) => {
