@@ -213,6 +213,12 @@ impl Workspace {
         Ok(self)
     }
 
+    /// Whether the files of an artifact are here, as far as one look tells. Without a
+    /// server that executes no artifact is known by its names alone: none is looked at.
+    pub(crate) fn has_files(&self, artifact: &Digest) -> bool {
+        self.executor.is_none() || self.store.path_of_tree(artifact).is_dir()
+    }
+
     /// Remembers which files an action of `stem` was described from.
     pub(crate) fn note_reads(&self, stem: &Stem, root: &InputRoot) {
         let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);

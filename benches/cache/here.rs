@@ -1,29 +1,13 @@
 //! What a configured cache costs where everything is in the local store.
 
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::machine::Machine;
-use crate::middle;
 use crate::synthetic::Graph;
-
-/// Somebody who counts who calls, and hangs up.
-fn counting() -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&calls);
-    std::thread::spawn(move || {
-        for _ in listener.incoming() {
-            counted.fetch_add(1, Ordering::SeqCst);
-        }
-    });
-    (format!("grpc://{address}"), calls)
-}
+use crate::{middle, servers};
 
 pub fn measure(program: &str, cards: usize, rounds: usize) {
-    let (url, calls) = counting();
+    let (url, calls) = servers::counting();
     let graph = Graph::new(cards);
     let machine = || {
         let write = |folder: &std::path::Path| graph.write_project(folder, true);

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::machine::Machine;
-use crate::{middle, servers};
+use crate::middle;
+use crate::place::Place;
 
 /// How much is read and written at once.
 const PART: usize = 256 << 10;
@@ -57,19 +58,8 @@ pub fn measure(program: &str, bytes: u64, rounds: usize) {
     println!("## An artifact of {} MiB\n", bytes >> 20);
     println!("| server | plain copy | download | share | upload | share |");
     println!("|---|---|---|---|---|---|");
-    for (name, is_http) in [
-        ("buildbox-casd", false),
-        ("bazel-remote", false),
-        ("bazel-remote, HTTP", true),
-    ] {
-        let server = match name {
-            "buildbox-casd" => servers::casd(&[]),
-            _ => servers::bazel_remote(&["--storage_mode", "uncompressed"]),
-        };
-        let url = match is_http {
-            true => server.http_url(),
-            false => server.url(),
-        };
+    for place in Place::each(&["--storage_mode", "uncompressed"]) {
+        let (name, url) = (place.name, place.url());
         let writes = Machine::new(program, write).with_cache(&url, "read-write");
         let busy =
             |ran: &crate::machine::Ran| ran.cache["busy"].as_f64().expect("milliseconds") / 1e3;

@@ -20,6 +20,7 @@ mod here;
 mod large;
 mod late;
 mod machine;
+mod place;
 mod small;
 
 #[path = "../synthetic/mod.rs"]

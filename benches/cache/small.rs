@@ -12,8 +12,9 @@ use mikado::digest::Digest;
 use serde_json::Value;
 
 use crate::machine::Machine;
+use crate::place::Place;
 use crate::synthetic::Graph;
-use crate::{bare, late, middle, servers};
+use crate::{bare, late, middle};
 
 /// How long a round trip takes on the late line.
 const LATE: Duration = Duration::from_millis(20);
@@ -36,19 +37,8 @@ pub fn measure(program: &str, cards: usize, rounds: usize) {
         "| server | fills it | empty store | calls a card | waits a card | bare client | its calls |"
     );
     println!("|---|---|---|---|---|---|---|");
-    for (name, is_http) in [
-        ("buildbox-casd", false),
-        ("bazel-remote", false),
-        ("bazel-remote, HTTP", true),
-    ] {
-        let server = match name {
-            "buildbox-casd" => servers::casd(&[]),
-            _ => servers::bazel_remote(&[]),
-        };
-        let (url, address) = match is_http {
-            true => (server.http_url(), server.http),
-            false => (server.url(), server.grpc),
-        };
+    for place in Place::each(&[]) {
+        let (name, is_http, url) = (place.name, place.is_http, place.url());
         let writes = Machine::new(program, write).with_cache(&url, "read-write");
         let filled = writes.run();
         assert_eq!(filled.cache["uploaded"], cards, "{}", filled.cache);
@@ -69,13 +59,13 @@ pub fn measure(program: &str, cards: usize, rounds: usize) {
             took.push(ran.took.as_secs_f64());
             calls = ran.cache["calls"].clone();
             if !is_http {
-                let answer = bare::ask(server.grpc, &actions);
+                let answer = bare::ask(place.server.grpc, &actions);
                 asked = answer.calls;
                 bare.push(answer.took.as_secs_f64());
             }
         }
         let took = middle(took);
-        let begin = late::line(address, LATE);
+        let begin = late::line(place.address(), LATE);
         let scheme = if is_http { "http" } else { "grpc" };
         let over = reads(&format!("{scheme}://{begin}")).took.as_secs_f64();
         let waits = (over - took) / LATE.as_secs_f64() / cards as f64;

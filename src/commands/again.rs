@@ -43,7 +43,7 @@ pub(crate) struct Partial {
     /// The cards of which something differs, and what comes after them.
     pub(super) cards: BTreeSet<u32>,
     /// A moment before anything was looked at, in nanoseconds since 1970.
-    pub(super) began_ns: i64,
+    began_ns: i64,
     numbers: BTreeMap<String, u32>,
 }
 
@@ -151,7 +151,8 @@ impl Partial {
         let _phase = timings::phase("read changed cards").about(self.cards.len());
         let member = |number: u32| self.members.get(usize::try_from(number).ok()?);
         let looked_at = || self.cards.iter().filter_map(|number| member(*number));
-        let selection = Selection::of_some(&args.selection, context, self.told.removes, |root| {
+        let known = (self.told.removes, self.began_ns);
+        let selection = Selection::of_some(&args.selection, context, known, |root| {
             let read = |member: &Member| {
                 let bytes = std::fs::read(root.join(&member.path)).ok()?;
                 let source = Source::new(member.path.clone(), bytes);

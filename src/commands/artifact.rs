@@ -13,7 +13,6 @@ use crate::cli::Context;
 use crate::digest::Digest;
 use crate::engine::{Engine, store_error};
 use crate::error::{Error, Exit};
-use crate::remote::ExecutorGiven;
 use crate::store::{ArchiveError, CardRun, StoreError};
 use crate::workspace::Workspace;
 
@@ -69,8 +68,7 @@ pub enum ArtifactCommand {
 pub fn run(args: ArtifactArgs, context: &Context) -> Result<Exit, Error> {
     let none = SelectionArgs::default();
     let selection = Selection::read(&none, context)?;
-    let workspace = selection.workspace(&none, true)?;
-    let workspace = Arc::new(workspace.with_executor(&ExecutorGiven::default())?);
+    let workspace = Arc::new(selection.workspace_with_executor(&none, true)?);
     match &args.command {
         ArtifactCommand::Path { card } => {
             let (_, digest) = artifact(card, &selection, &workspace)?;

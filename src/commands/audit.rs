@@ -15,7 +15,6 @@ use crate::engine::undeclared::{Remedy, Undeclared};
 use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::process::Deed;
-use crate::remote::ExecutorGiven;
 use crate::runner::definition::Kind;
 use crate::words::count;
 
@@ -63,8 +62,7 @@ pub fn run(args: AuditArgs, context: &Context) -> Result<Exit, Error> {
         Some(name) => format!("runners/{name}.yaml"),
         None => format!("the runner in `{stem}`"),
     };
-    let workspace = selection.workspace(&select, false)?;
-    let workspace = Arc::new(workspace.with_executor(&ExecutorGiven::default())?);
+    let workspace = Arc::new(selection.workspace_with_executor(&select, false)?);
     let listener = &mut |event: &Event| {
         if let Event::ToolProvisioning { tool } = event {
             // Nobody listens: then nobody is told.

@@ -11,13 +11,12 @@ use serde::de::IgnoredAny;
 use crate::action::reason::Reason;
 use crate::card::Stem;
 use crate::digest::Digest;
-use crate::engine::absent::need;
+use crate::engine::absent::{looked_up, need};
 use crate::engine::describe::Describer;
 use crate::engine::fault::{NOT_ASKED, Obstacle};
 use crate::engine::store_error;
 use crate::error::Error;
 use crate::plan::PlannedCard;
-use crate::remote::Need;
 use crate::runner::definition::Kind;
 use crate::workspace::Workspace;
 
@@ -159,11 +158,7 @@ fn build(
     }
     let order = describer.build(&fetched)?;
     let local = order.stays_local(workspace).is_some();
-    let found = match store.lookup(&order.action.key)? {
-        // Its files may stay where they are.
-        None if need(card, workspace) == Need::Names => store.named(&order.action.key)?,
-        found => found,
-    };
+    let found = looked_up(store, &order.action.key, need(card, workspace))?;
     if let Some(found) = found.filter(|found| found.suits(local)) {
         artifacts.insert(card.stem.clone(), found.artifact);
         for number in 0..card.work.definition.verify.len() {

@@ -9,7 +9,6 @@ use crate::card::Stem;
 use crate::engine::store_error;
 use crate::error::Error;
 use crate::plan::PlannedCard;
-use crate::remote::ExecutorGiven;
 use crate::runner::definition::Kind;
 use crate::workspace::Workspace;
 
@@ -49,8 +48,7 @@ impl Freshness {
             }
             Err(error) => return Err(error),
         };
-        let workspace = selection.workspace(&args, true)?;
-        let workspace = workspace.with_executor(&ExecutorGiven::default())?;
+        let workspace = selection.workspace_with_executor(&args, true)?;
         let mut foresight = Foresight::of_run(&workspace);
         for card in &plan.cards {
             let foreseen = foresight.look(card)?;

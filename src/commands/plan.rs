@@ -10,7 +10,6 @@ use crate::cli::{Context, Format};
 use crate::columns::Screen;
 use crate::error::{Error, Exit};
 use crate::plan::PlannedCard;
-use crate::remote::ExecutorGiven;
 use crate::standing::Standing;
 use crate::timings;
 
@@ -47,8 +46,7 @@ pub struct PlanArgs {
 pub fn run(args: PlanArgs, context: &Context) -> Result<Exit, Error> {
     let selection = Selection::read(&args.selection, context)?;
     let plan = selection.plan(&args.selection)?;
-    let workspace = selection.workspace(&args.selection, true)?;
-    let workspace = workspace.with_executor(&ExecutorGiven::default())?;
+    let workspace = selection.workspace_with_executor(&args.selection, true)?;
     if let Some(workers) = args.workers {
         let fleet = (workers as usize, u64::from(args.latency));
         return workers::run(&plan, &workspace, fleet, args.format, context);

@@ -31,8 +31,6 @@ pub(super) struct Ended<'a> {
     pub(super) plan: &'a Plan,
     pub(super) outcomes: &'a [Outcome],
     pub(super) summary: &'a Summary,
-    /// A moment before anything was read, in nanoseconds since 1970.
-    pub(super) began_ns: i64,
     /// What was known before, where only some cards were looked at.
     pub(super) partial: Option<&'a Partial>,
     /// Whether the folders of cards hold the files that were read.
@@ -66,7 +64,7 @@ impl Ended<'_> {
         let members = members.collect::<Option<Vec<Member>>>()?;
         let new = New {
             request: &request,
-            began_ns: self.began_ns,
+            began_ns: self.selection.began_ns,
             watched,
             trees: self.trees(&number)?,
             older: None,
@@ -94,7 +92,7 @@ impl Ended<'_> {
         told.removes = partial.told.removes;
         let new = New {
             request: &partial.request,
-            began_ns: self.began_ns,
+            began_ns: self.selection.began_ns,
             watched,
             trees: self.trees(&number)?,
             older: Some((&partial.index, &partial.cards)),

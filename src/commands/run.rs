@@ -26,7 +26,7 @@ use crate::store::Limits;
 use crate::timings;
 use crate::workspace::Workspace;
 
-use super::again::{Partial, now_ns};
+use super::again::Partial;
 use super::remember::Ended;
 use super::reproduce;
 use super::run_ci;
@@ -123,13 +123,12 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
     let began = Instant::now();
     let partial = context.partial.as_deref();
     let known = partial.and_then(|partial| Some((partial, partial.read(&args, context)?)));
-    let (partial, began_ns, (selection, plan, known)) = match known {
-        Some((partial, known)) => (Some(partial), partial.began_ns, known),
+    let (partial, (selection, plan, known)) = match known {
+        Some((partial, known)) => (Some(partial), known),
         None => {
-            let began_ns = now_ns();
             let selection = Selection::read(&args.selection, context)?;
             let plan = selection.plan(&args.selection)?;
-            (None, began_ns, (selection, plan, BTreeMap::new()))
+            (None, (selection, plan, BTreeMap::new()))
         }
     };
     let selection = Arc::new(selection);
@@ -241,7 +240,6 @@ pub fn run(args: RunArgs, context: &Context) -> Result<Exit, Error> {
         plan: &plan,
         outcomes: &ran.outcomes,
         summary: &summary,
-        began_ns,
         partial,
         folders_stand: OnceCell::new(),
     };

@@ -16,7 +16,7 @@ use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::error::Error;
 use crate::plan::{Plan, PlannedCard};
 use crate::project::Project;
-use crate::remote::CacheGiven;
+use crate::remote::{CacheGiven, ExecutorGiven};
 use crate::runner::client::UserEnvironment;
 use crate::runner::definition::Kind;
 use crate::runner::parameters::{self, Fault};
@@ -111,13 +111,16 @@ impl Selection {
         let deck = Deck::read(&project.root, &project.card_dirs)?;
         phase.count(deck.cards().len());
         drop(phase);
-        Ok(Selection {
-            began_ns,
-            ..Selection::of(project, deck, args, context)
-        })
+        Ok(Selection::of(project, deck, args, context, began_ns))
     }
 
-    fn of(project: Project, deck: Deck, args: &SelectionArgs, context: &Context) -> Selection {
+    fn of(
+        project: Project,
+        deck: Deck,
+        args: &SelectionArgs,
+        context: &Context,
+        began_ns: i64,
+    ) -> Selection {
         let phase = timings::phase("chain").about(deck.cards().len());
         let chain = Chain::new(&deck);
         drop(phase);
@@ -129,7 +132,7 @@ impl Selection {
             here: context.here.clone(),
             store: context.global.store.clone(),
             cache: context.global.cache_given(),
-            began_ns: now_ns(),
+            began_ns,
             project,
             deck,
             chain,
@@ -139,16 +142,16 @@ impl Selection {
 
     /// A selection of the cards that `read` gives, of which each is known to be
     /// one of the project at the root that it gets; `removes` says how all of them
-    /// have completion written.
+    /// have completion written, `began_ns` is a moment before anything was read.
     pub(crate) fn of_some(
         args: &SelectionArgs,
         context: &Context,
-        removes: bool,
+        (removes, began_ns): (bool, i64),
         read: impl FnOnce(&Path) -> Option<Vec<Card>>,
     ) -> Option<Selection> {
         let project = Project::find(&context.here, &context.global.cards).ok()?;
         let deck = Deck::new(read(&project.root)?).completed_by_removal(removes);
-        Some(Selection::of(project, deck, args, context))
+        Some(Selection::of(project, deck, args, context, began_ns))
     }
 
     /// The headings of steps and checks.
@@ -215,6 +218,17 @@ impl Selection {
             self.user.clone(),
             self.all_tools(),
         )
+    }
+
+    /// The same, with the server of `mikado.yaml` or the environment that executes,
+    /// which may have artifacts that are not here.
+    pub(crate) fn workspace_with_executor(
+        &self,
+        args: &SelectionArgs,
+        offline: bool,
+    ) -> Result<Workspace, Error> {
+        let workspace = self.workspace(args, offline)?;
+        workspace.with_executor(&ExecutorGiven::default())
     }
 
     /// The names of all runners.

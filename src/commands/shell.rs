@@ -22,7 +22,6 @@ use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::plan::PlannedCard;
 use crate::process::{self, Isolation};
-use crate::remote::ExecutorGiven;
 use crate::runner::definition::Kind;
 use crate::workspace::Workspace;
 
@@ -82,8 +81,7 @@ pub fn run(args: ShellArgs, context: &Context) -> Result<Exit, Error> {
     let select = SelectionArgs::alone(&args.card, &args.given);
     let selection = Selection::read(&select, context)?;
     let stem = selection.find(&args.card)?;
-    let workspace = selection.workspace(&select, false)?;
-    let workspace = Arc::new(workspace.with_executor(&ExecutorGiven::default())?);
+    let workspace = Arc::new(selection.workspace_with_executor(&select, false)?);
     let anew = args.fresh || args.fetch.is_some();
     let kept = match anew {
         true => None,

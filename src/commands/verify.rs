@@ -19,7 +19,6 @@ use crate::error::{Error, Exit};
 use crate::event::{Event, Outcome};
 use crate::plan::{Plan, PlannedCard};
 use crate::process::GRACE;
-use crate::remote::ExecutorGiven;
 use crate::report::junit;
 use crate::runner::definition::Kind;
 use crate::words::{self, count};
@@ -142,8 +141,7 @@ pub fn run(args: VerifyArgs, context: &Context) -> Result<Exit, Error> {
         .partition(|card| !card.work.definition.verify.is_empty());
     let plan = Plan::new(checked);
     let none = SelectionArgs::default();
-    let workspace = selection.workspace(&none, false)?;
-    let workspace = Arc::new(workspace.with_executor(&ExecutorGiven::default())?);
+    let workspace = Arc::new(selection.workspace_with_executor(&none, false)?);
     let options = Options {
         jobs: processors(),
         keep_going: true,

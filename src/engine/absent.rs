@@ -42,7 +42,7 @@ pub(crate) fn need(card: &PlannedCard, workspace: &Workspace) -> Need {
 }
 
 /// The result that is known of an action, as far as it is needed.
-pub(super) fn looked_up(
+pub(crate) fn looked_up(
     store: &Store,
     key: &Digest,
     need: Need,
@@ -74,11 +74,6 @@ impl Engine {
         })
     }
 
-    /// Whether the files of an artifact are here, as far as one look tells.
-    pub(super) fn is_here(&self, artifact: &Digest) -> bool {
-        self.workspace.store.path_of_tree(artifact).is_dir()
-    }
-
     /// Whether `artifact` is what `card` had the last time.
     pub(super) fn was_last(&self, card: &Stem, artifact: &Digest) -> bool {
         let history = self.workspace.local.history(card.as_str());
@@ -99,7 +94,8 @@ impl Engine {
             Node::Tree { digest } if is_artifact(path) => Some(*digest),
             _ => None,
         });
-        read.filter(|artifact| !self.is_here(artifact)).collect()
+        read.filter(|artifact| !self.workspace.has_files(artifact))
+            .collect()
     }
 
     /// Does `work`, and brings what it lacks as often as it says so.
@@ -123,7 +119,9 @@ impl Engine {
     ) -> Result<BTreeMap<String, Digest>, Obstacle> {
         self.with_what_it_lacks(async || {
             let used = self.used_artifacts(card)?;
-            let absent = used.values().filter(|artifact| !self.is_here(artifact));
+            let absent = used
+                .values()
+                .filter(|artifact| !self.workspace.has_files(artifact));
             let absent: BTreeSet<Digest> = absent.copied().collect();
             match absent.is_empty() {
                 true => Ok(used),

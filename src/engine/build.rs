@@ -102,7 +102,11 @@ impl Engine {
         let how = match executed {
             true => How::Built,
             false if self.link_points_to(&card.stem, &artifact) => How::Fresh,
-            false if !self.is_here(&artifact) && self.was_last(&card.stem, &artifact) => How::Fresh,
+            false
+                if !self.workspace.has_files(&artifact) && self.was_last(&card.stem, &artifact) =>
+            {
+                How::Fresh
+            }
             false => How::Restored,
         };
         self.artifacts

@@ -47,7 +47,7 @@ impl Engine {
             for (card, finished) in &pending {
                 if let Some(artifact) = &finished.link {
                     let (local, stem) = (&workspace.local, card.stem.as_str());
-                    let linked = match workspace.store.path_of_tree(artifact).is_dir() {
+                    let linked = match workspace.has_files(artifact) {
                         true => local.link(&workspace.store, stem, artifact),
                         // Its files are elsewhere: no link leads to an older one.
                         false => local.unlink(stem),

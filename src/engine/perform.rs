@@ -124,7 +124,7 @@ impl Engine {
         let result = result(&performed.artifact, started_at);
         store.record(&order.action.key, &result, &provenance)?;
         // Another server could not be given files that are not here.
-        if !self.is_here(&performed.artifact) {
+        if !self.workspace.has_files(&performed.artifact) {
             self.to_be_skipped();
         } else if !self.is_shared_already(performed) {
             self.to_be_shared(order, || {

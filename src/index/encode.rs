@@ -92,9 +92,7 @@ impl Answer<'_> {
             told: &Told::default(),
             stands: &|_| false,
         };
-        let name = self.request.file_name() + ANSWER;
-        let written = new.bytes(self.bytes);
-        written.is_some_and(|bytes| keep(local, &name, &bytes).is_some())
+        new.write_as(local, &(self.request.file_name() + ANSWER), self.bytes)
     }
 }
 
@@ -105,8 +103,12 @@ impl New<'_> {
     /// An index that could not be written is none; that costs time alone.
     pub fn write(self, local: &Path) -> bool {
         let name = self.request.file_name();
-        let written = self.bytes(&[]);
-        written.is_some_and(|bytes| keep(local, &name, &bytes).is_some())
+        self.write_as(local, &name, &[])
+    }
+
+    fn write_as(self, local: &Path, name: &str, answer: &[u8]) -> bool {
+        let written = self.bytes(answer);
+        written.is_some_and(|bytes| keep(local, name, &bytes).is_some())
     }
 
     fn bytes(mut self, answer: &[u8]) -> Option<Vec<u8>> {

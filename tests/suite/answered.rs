@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::time::Duration;
 
 use crate::support::sandbox::Sandbox;
 
@@ -64,7 +63,6 @@ fn settled(sandbox: &Sandbox, question: &str) -> String {
         if !has_read {
             return answer;
         }
-        std::thread::sleep(Duration::from_millis(30));
     }
     panic!("`{question}` is never answered from its index");
 }

@@ -1,29 +1,13 @@
 //! What stays on its machine, and when nobody is asked.
 
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::{counts, executed, notes, reader, run, servers, with_cache, writer};
 use crate::support::sandbox::Sandbox;
 
-/// Somebody who counts who calls, and hangs up.
-fn counting() -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&calls);
-    std::thread::spawn(move || {
-        for _ in listener.incoming() {
-            counted.fetch_add(1, Ordering::SeqCst);
-        }
-    });
-    (format!("grpc://{address}"), calls)
-}
-
 #[test]
 fn nobody_is_called_where_everything_is_here() {
-    let (url, calls) = counting();
+    let (url, calls) = servers::counting();
     let sandbox = super::chain();
     drop(run(&sandbox));
     let sandbox = with_cache(sandbox, &url, "read-write").env("MIKADO_CACHE_TOKEN", "token");
@@ -63,7 +47,7 @@ fn cache_that_is_not_there_is_told_of_once() {
 
 #[test]
 fn cache_is_off_where_that_is_said() {
-    let (url, calls) = counting();
+    let (url, calls) = servers::counting();
     let ran = run(&with_cache(super::chain(), &url, "off"));
     assert_eq!((executed(&ran), calls.load(Ordering::SeqCst)), (3, 0));
     let off = super::chain().file(
