@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::fail_point;
 use crate::runner::client::{Client, Failed, UserEnvironment, masked};
 use crate::runner::source_spec::is_commit;
-use crate::store::{Sri, StoreError, nar_hash, note_of};
+use crate::store::{Sri, StoreError, keep_collections_out, nar_hash, note_of};
 
 /// Whether the network may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +98,7 @@ fn disk(doing: &str) -> impl FnOnce(io::Error) -> GitFault {
 /// The git sources of a store.
 #[derive(Debug)]
 pub struct GitSources {
+    store: PathBuf,
     folder: PathBuf,
     /// Where what is not whole yet lies: whatever a crash leaves there, the next run deletes.
     temporary: PathBuf,
@@ -115,6 +116,7 @@ impl GitSources {
     /// Keeps checkouts in the folder `sources` of the folder `store`.
     pub fn new(store: &Path, user: UserEnvironment) -> Self {
         GitSources {
+            store: store.to_owned(),
             folder: store.join("sources"),
             temporary: store.join("tmp"),
             user,
@@ -179,7 +181,7 @@ impl GitSources {
         reach: Reach,
     ) -> Result<PathBuf, GitFault> {
         let folder = self.folder.join(commit);
-        if !folder.is_dir() {
+        if !self.is_used(&folder, commit) {
             if reach == Reach::Store {
                 return Err(GitFault::NotFetched(format!(
                     "{} {}",
@@ -192,12 +194,8 @@ impl GitSources {
             if !folder.is_dir() {
                 tree::fetch(&self.git()?, url, commit, tag, &self.temporary, &folder)?;
             }
+            self.is_used(&folder, commit);
         }
-        // For collections; where it can't be written, there are none either.
-        let note = self.folder.join(note_of(commit));
-        let noted = fail_point::reach("source.note")
-            .and_then(|()| File::options().create(true).append(true).open(note));
-        drop(noted.and_then(|file| file.set_modified(SystemTime::now())));
         if let Some(wanted) = hash {
             let found = self.hash_of(&folder, commit)?;
             if found != wanted {
@@ -205,6 +203,20 @@ impl GitSources {
             }
         }
         Ok(folder)
+    }
+
+    /// Whether the folder of a commit is there; notes for collections that it is
+    /// used. Where that can't be written, there are none either.
+    fn is_used(&self, folder: &Path, commit: &str) -> bool {
+        let _gate = keep_collections_out(&self.store);
+        if !folder.is_dir() {
+            return false;
+        }
+        let note = self.folder.join(note_of(commit));
+        let noted = fail_point::reach("source.note")
+            .and_then(|()| File::options().create(true).append(true).open(note));
+        drop(noted.and_then(|file| file.set_modified(SystemTime::now())));
+        true
     }
 
     /// The commit of a folder that is the top of a git work tree.

@@ -5,7 +5,8 @@
 //! may have used. The latter is known from two things: each use is noted
 //! before the tree is looked for, at most an hour late, and each process that
 //! runs something holds a scratch folder that says since when. A deletion
-//! looks at the note again behind the same gate that a new note passes.
+//! looks at both again behind a gate that each new note passes, and each new
+//! scratch folder before its process looks for anything.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -168,7 +169,7 @@ impl Store {
             if collected.left <= limits.max_size && age <= limits.max_age {
                 continue;
             }
-            if self.delete(&candidate)? {
+            if self.delete(&candidate, scratch.path())? {
                 match candidate.what {
                     What::Tree(_) => collected.trees += 1,
                     What::Cache(_) => collected.caches += 1,
@@ -236,56 +237,50 @@ impl Store {
 
     fn protection(&self, alive: &[u64], keep: &BTreeSet<Digest>) -> Protection {
         let ours = self.used_here();
-        // A process that opened the store in the future: the clock was put
-        // back, and no note of use can be compared with anything.
-        let odd = alive.iter().any(|opened| *opened > now_ms());
-        let since = alive.first().map(|opened| {
-            let opened = SystemTime::UNIX_EPOCH + Duration::from_millis(*opened);
-            opened
-                .checked_sub(USE_GRAIN)
-                .unwrap_or(SystemTime::UNIX_EPOCH)
-        });
         Protection {
             hashes: keep.union(&ours).map(|digest| digest.hash).collect(),
-            since: match odd {
-                true => Some(SystemTime::UNIX_EPOCH),
-                false => since,
-            },
+            since: in_use_since(alive),
         }
     }
 
-    /// Deletes a candidate, unless it was used meanwhile.
-    fn delete(&self, candidate: &Candidate) -> Result<bool, StoreError> {
-        let aside = self.scratch()?.fresh("deleted");
-        match &candidate.what {
+    /// Deletes a candidate, unless it was used meanwhile, or may be by a process
+    /// that has come since. `own` is the scratch folder of this one.
+    fn delete(&self, candidate: &Candidate, own: &Path) -> Result<bool, StoreError> {
+        let (path, notes) = match &candidate.what {
             What::Failure(folder) => return self.delete_failed(folder),
             What::Tree(tree) => {
                 let note = self.layout.used.join(crate::digest::hex(&tree.hash));
-                let gate = lockfile::lock_briefly(&self.layout.locks.join("trees"), false)?;
-                if used(&note, &tree.path) != candidate.used || !rename_away(&tree.path, &aside)? {
-                    return Ok(false);
-                }
-                fail_point::reach("gc.note").during("delete", &note)?;
-                let _ = fs::remove_file(note);
-                drop(gate);
+                (tree.path.clone(), vec![note])
             }
             What::Cache(name) => {
-                if !rename_away(&self.layout.caches.join(name), &aside)? {
-                    return Ok(false);
-                }
-                let _ = fs::remove_file(self.layout.caches.join(note_of(name)));
+                let folder = &self.layout.caches;
+                (folder.join(name), vec![folder.join(note_of(name))])
             }
             What::Source(name) => {
                 let folder = &self.layout.sources;
-                if !rename_away(&folder.join(name), &aside)? {
-                    return Ok(false);
-                }
-                // Its hash and its lock.
-                for file in [note_of(name), format!("{name}.nar"), format!("{name}.lock")] {
-                    let _ = fs::remove_file(folder.join(file));
-                }
+                // And its hash and its lock.
+                let notes = [note_of(name), format!("{name}.nar"), format!("{name}.lock")];
+                (
+                    folder.join(name),
+                    notes.map(|note| folder.join(note)).into(),
+                )
             }
+        };
+        let aside = self.scratch()?.fresh("deleted");
+        let gate = lockfile::lock_briefly(&self.layout.gate(), false)?;
+        let since = in_use_since(&scratch::alive(&self.layout.tmp, Some(own))?);
+        let may_be_used = match &candidate.what {
+            What::Tree(_) => since.is_some_and(|since| candidate.used >= since),
+            _ => since.is_some(),
+        };
+        if may_be_used || used(&notes[0], &path) != candidate.used || !rename_away(&path, &aside)? {
+            return Ok(false);
         }
+        for note in notes {
+            fail_point::reach("gc.note").during("delete", &note)?;
+            let _ = fs::remove_file(note);
+        }
+        drop(gate);
         fail_point::reach("gc.delete").during("delete", &aside)?;
         scratch::remove_all(&aside)?;
         Ok(true)
@@ -345,6 +340,19 @@ pub(super) fn is_wanted(live: &Live, head: &Head, others_run: bool) -> bool {
         kind if kind == Kind::Result as u8 => live.results.contains(&digest),
         _ => true,
     }
+}
+
+/// Since when uses are to be heeded, where processes are `alive` that opened the
+/// store at these moments, the earliest first.
+fn in_use_since(alive: &[u64]) -> Option<SystemTime> {
+    // A process that opened the store in the future: the clock was put back,
+    // and no note of use can be compared with anything.
+    if alive.last().is_some_and(|opened| *opened > now_ms()) {
+        return Some(SystemTime::UNIX_EPOCH);
+    }
+    let opened = SystemTime::UNIX_EPOCH + Duration::from_millis(*alive.first()?);
+    let since = opened.checked_sub(USE_GRAIN);
+    Some(since.unwrap_or(SystemTime::UNIX_EPOCH))
 }
 
 /// What may not be taken.

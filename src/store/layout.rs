@@ -83,6 +83,11 @@ impl Layout {
         })
     }
 
+    /// The lock that a collection holds alone while it takes something away.
+    pub(super) fn gate(&self) -> PathBuf {
+        gate(&self.root)
+    }
+
     /// The error for a write where only reading is possible, or nothing.
     pub(super) fn writable(&self, doing: &'static str) -> Result<(), StoreError> {
         if self.writable {
@@ -93,6 +98,12 @@ impl Layout {
             path: self.root.clone(),
         })
     }
+}
+
+/// The lock that a collection of the store in `root` holds alone while it takes
+/// something away.
+pub(super) fn gate(root: &Path) -> PathBuf {
+    root.join("locks/trees")
 }
 
 /// Whether the system refused for want of permission, not for a fault.

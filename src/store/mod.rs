@@ -277,9 +277,18 @@ impl Store {
         }
         self.layout.writable("make a scratch folder")?;
         let made = Arc::new(Scratch::new(&self.layout.tmp, self.opened_ms)?);
+        // A deletion that has not seen the folder is over before anything is
+        // looked for.
+        drop(lockfile::lock_briefly(&self.layout.gate(), true)?);
         *scratch = Some(made.clone());
         Ok(made)
     }
+}
+
+/// No collection of the store in `root` takes anything away until this is dropped.
+/// `None` where its lock can't be had, as in a store that can only be read.
+pub(crate) fn keep_collections_out(root: &Path) -> Option<File> {
+    lockfile::lock_briefly(&layout::gate(root), true).ok()
 }
 
 /// Locks a mutex. What a panicking thread left in it is whole: every change

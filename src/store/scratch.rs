@@ -75,10 +75,23 @@ impl Drop for Scratch {
     }
 }
 
-/// Deletes the scratch folders of processes that are dead. Returns since when
-/// each process but the owner of `own` has had the store open, in milliseconds
-/// since 1970; 0 where that is not known.
+/// Deletes the scratch folders of processes that are dead. Returns what `alive`
+/// does.
 pub(super) fn sweep(tmp: &Path, own: Option<&Path>) -> Result<Vec<u64>, StoreError> {
+    look(tmp, own, remove_all)
+}
+
+/// Since when each process but the owner of `own` has had the store open, in
+/// milliseconds since 1970, the earliest first; 0 where that is not known.
+pub(super) fn alive(tmp: &Path, own: Option<&Path>) -> Result<Vec<u64>, StoreError> {
+    look(tmp, own, |_| Ok(()))
+}
+
+fn look(
+    tmp: &Path,
+    own: Option<&Path>,
+    on_dead: fn(&Path) -> Result<(), StoreError>,
+) -> Result<Vec<u64>, StoreError> {
     let mut alive = Vec::new();
     for entry in fs::read_dir(tmp).during("read the folder", tmp)? {
         let entry = entry.during("read the folder", tmp)?;
@@ -91,7 +104,7 @@ pub(super) fn sweep(tmp: &Path, own: Option<&Path>) -> Result<Vec<u64>, StoreErr
             continue;
         };
         match folder.try_lock() {
-            Ok(()) => remove_all(&path)?,
+            Ok(()) => on_dead(&path)?,
             Err(TryLockError::WouldBlock) => {
                 let name = entry.file_name();
                 let opened = name.to_str().and_then(|name| name.split('-').nth(1));

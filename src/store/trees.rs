@@ -274,7 +274,7 @@ impl Store {
         }
         let aside = self.scratch()?.fresh("aside");
         let path = self.tree_path(digest);
-        let _gate = lockfile::lock_briefly(&self.layout.locks.join("trees"), false)?;
+        let _gate = lockfile::lock_briefly(&self.layout.gate(), false)?;
         match root_of(&path)? {
             Some(meta) if meta.ino() == inode => {
                 fail_point::reach("tree.aside").during("set aside", &path)?;
@@ -296,7 +296,7 @@ impl Store {
             return Ok(());
         }
         // A collection reads these notes and deletes behind the same gate.
-        let _gate = lockfile::lock_briefly(&self.layout.locks.join("trees"), true)?;
+        let _gate = lockfile::lock_briefly(&self.layout.gate(), true)?;
         let touched = fail_point::reach("tree.use")
             .and_then(|()| File::options().create(true).append(true).open(&path))
             .and_then(|file| file.set_modified(now));

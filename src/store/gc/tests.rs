@@ -302,42 +302,56 @@ fn only_one_collects_and_what_died_is_swept() {
 /// tree that is not there.
 #[test]
 fn collections_beside_runs_never_take_what_is_in_use() {
-    let world = world();
-    let done = std::sync::atomic::AtomicBool::new(false);
+    let world = &world();
     std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..3)
-            .map(|thread| {
-                let world = &world;
-                scope.spawn(move || {
-                    for n in 0..30 {
-                        let store = world.open();
-                        let scratch = store.scratch_folder().unwrap();
-                        let out = scratch.join("out");
-                        fs::create_dir(&out).unwrap();
-                        fs::write(out.join("x"), format!("{}", (n + thread) % 4)).unwrap();
-                        let digest = store.hash_dir(&out).unwrap().digest;
-                        let path = match store.tree(&digest).unwrap() {
-                            Some(path) => path,
-                            None => {
-                                store.adopt(&out).unwrap();
-                                store.flush().unwrap();
-                                store.path_of_tree(&digest)
-                            }
-                        };
-                        std::thread::yield_now();
-                        fs::read(path.join("x")).unwrap();
+        let run = |thread: u32| {
+            for n in 0..30 {
+                let store = world.open();
+                let scratch = store.scratch_folder().unwrap();
+                let out = scratch.join("out");
+                fs::create_dir(&out).unwrap();
+                fs::write(out.join("x"), format!("{}", (n + thread) % 4)).unwrap();
+                let digest = store.hash_dir(&out).unwrap().digest;
+                let path = match store.tree(&digest).unwrap() {
+                    Some(path) => path,
+                    None => {
+                        store.adopt(&out).unwrap();
+                        store.flush().unwrap();
+                        store.path_of_tree(&digest)
                     }
-                })
-            })
-            .collect();
-        scope.spawn(|| {
-            while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                world.open().collect(&NOTHING, &none()).unwrap();
+                };
+                std::thread::yield_now();
+                fs::read(path.join("x")).unwrap();
             }
-        });
-        for run in runs {
-            run.join().unwrap();
+        };
+        let runs: Vec<_> = (0..3)
+            .map(|thread| scope.spawn(move || run(thread)))
+            .collect();
+        while runs.iter().any(|run| !run.is_finished()) {
+            world.open().collect(&NOTHING, &none()).unwrap();
         }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
+}
+
+/// A run that comes after a collection has looked who is there.
+#[test]
+fn a_run_that_comes_while_it_is_collected_keeps_what_it_finds() {
+    let world = world();
+    let (_, artifact) = world.run("a", 0);
+    let collecting = world.open();
+    let own = collecting.scratch_folder().unwrap();
+    let tree = collecting.found_trees().unwrap().remove(0);
+    let candidate = Candidate {
+        used: tree.used,
+        disk: 1,
+        what: What::Tree(tree),
+    };
+    let running = world.open();
+    running.scratch_folder().unwrap();
+    assert!(running.tree(&artifact).unwrap().is_some());
+    assert!(!collecting.delete(&candidate, &own).unwrap());
+    assert!(world.there(&artifact));
+    drop(running);
+    assert!(collecting.delete(&candidate, &own).unwrap());
+    assert!(!world.there(&artifact));
 }
