@@ -55,6 +55,8 @@ enum State {
     Waiting(usize),
     /// It may start.
     Ready,
+    /// It may start, and is not to before it is released.
+    Held,
     /// It was started.
     Running,
     /// It ended, or can't start any more.
@@ -87,6 +89,7 @@ pub struct Schedule {
     /// full, only the others are looked through.
     ready: Ready,
     ready_elsewhere: Ready,
+    held: usize,
     remaining: Vec<u64>,
     running_jobs: usize,
     running_memory: u64,
@@ -134,6 +137,7 @@ impl Schedule {
             weights,
             ready,
             ready_elsewhere,
+            held: 0,
             remaining,
             running_jobs: 0,
             running_memory: 0,
@@ -220,11 +224,8 @@ impl Schedule {
                 if let State::Waiting(count) = self.states[dependent] {
                     self.states[dependent] = match count {
                         1 => {
-                            let ready = match self.weights[dependent].elsewhere {
-                                true => &mut self.ready_elsewhere,
-                                false => &mut self.ready,
-                            };
-                            ready.insert((Reverse(self.remaining[dependent]), dependent));
+                            let entry = (Reverse(self.remaining[dependent]), dependent);
+                            self.ready_of(dependent).insert(entry);
                             State::Ready
                         }
                         more => State::Waiting(more - 1),
@@ -246,6 +247,38 @@ impl Schedule {
             }
         }
         lost.into_iter().collect()
+    }
+
+    fn ready_of(&mut self, card: Number) -> &mut Ready {
+        match self.weights[card].elsewhere {
+            true => &mut self.ready_elsewhere,
+            false => &mut self.ready,
+        }
+    }
+
+    /// Keeps a card that may start from starting until it is released.
+    pub fn hold(&mut self, card: Number) {
+        if self.states[card] == State::Ready {
+            let entry = (Reverse(self.remaining[card]), card);
+            self.ready_of(card).remove(&entry);
+            self.states[card] = State::Held;
+            self.held += 1;
+        }
+    }
+
+    /// Lets a card start that was held.
+    pub fn release(&mut self, card: Number) {
+        if self.states[card] == State::Held {
+            let entry = (Reverse(self.remaining[card]), card);
+            self.ready_of(card).insert(entry);
+            self.states[card] = State::Ready;
+            self.held -= 1;
+        }
+    }
+
+    /// Whether a card is held that will start when it is released.
+    pub fn holds(&self) -> bool {
+        self.held > 0 && !self.stopped
     }
 
     /// Starts nothing more.
@@ -279,8 +312,8 @@ impl Schedule {
 
     /// Whether nothing runs and nothing more will start.
     pub fn is_over(&self) -> bool {
-        self.running() == 0
-            && (self.stopped || self.ready.is_empty() && self.ready_elsewhere.is_empty())
+        let is_none_ready = self.ready.is_empty() && self.ready_elsewhere.is_empty();
+        self.running() == 0 && (self.stopped || is_none_ready && self.held == 0)
     }
 }
 
@@ -442,18 +475,33 @@ mod tests {
             jobs in 1usize..4,
             order in proptest::collection::vec(0usize..64, 64),
             failing in proptest::collection::vec(proptest::bool::weighted(0.2), 24),
+            holding in proptest::collection::vec(proptest::bool::weighted(0.3), 64),
         ) {
             let mut schedule = schedule(&before, Limits { keep_going: true, ..limits(jobs) });
             let (mut running, mut satisfied) = (Vec::new(), BTreeSet::new());
             let (mut started, mut lost, mut failed) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
             let mut order = order.into_iter().cycle();
+            let (mut holding, mut held) = (holding.into_iter().cycle(), Vec::new());
             while !schedule.is_over() {
+                let waiting: Vec<Number> = schedule.waiting().collect();
+                for card in waiting.into_iter().filter(|_| holding.next() == Some(true)) {
+                    schedule.hold(card);
+                    held.push(card);
+                }
+                prop_assert_eq!(schedule.holds(), !held.is_empty());
                 while let Some(card) = schedule.start() {
                     prop_assert!(before[card].iter().all(|p| satisfied.contains(p)));
+                    prop_assert!(!held.contains(&card));
                     prop_assert!(started.insert(card));
                     running.push(card);
                 }
                 prop_assert!(running.len() <= jobs);
+                if running.is_empty() {
+                    for card in held.drain(..) {
+                        schedule.release(card);
+                    }
+                    continue;
+                }
                 let card = running.remove(order.next().unwrap_or(0) % running.len());
                 if failing[card] {
                     failed.insert(card);

@@ -2,8 +2,9 @@
 //! and for later ones as if what they use came out as it did the last time.
 //!
 //! What is found is in the store when its card starts; what is not found is known
-//! not to be there. Nothing is executed, and a wrong guess costs a look-up. It
-//! begins with the first result that this run lacks, so that a run that lacks
+//! not to be there. Nothing is executed, and a wrong guess costs a look-up. A card
+//! that may start is held back while it is looked up, so that it takes no job to wait
+//! in. It begins with the first result that this run lacks, so that a run that lacks
 //! nothing describes nothing twice.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,12 +22,18 @@ use super::Engine;
 
 /// How many cards are looked up at once.
 const AT_ONCE: usize = 48;
+/// Among so many of the next cards that may start, those are chosen that were not
+/// looked up yet.
+const WITHIN: usize = 4 * AT_ONCE;
 
 /// The cards that were looked up ahead.
 pub(super) struct Ahead {
+    /// Those that could start.
     looked: BTreeSet<Number>,
+    /// From here on no card was looked up by what it used the last time.
     next: Number,
-    pub(super) tasks: JoinSet<()>,
+    /// Each ends with its card's number.
+    pub(super) tasks: JoinSet<Number>,
 }
 
 impl Ahead {
@@ -38,12 +45,13 @@ impl Ahead {
         }
     }
 
-    /// Begins with as many cards as there is room for.
+    /// Begins with as many cards as there is room for, and holds those that could
+    /// start until their task is over.
     pub(super) fn go_on(
         &mut self,
         engine: &Rc<Engine>,
         cards: &[Arc<PlannedCard>],
-        schedule: &Schedule,
+        schedule: &mut Schedule,
     ) {
         if !engine.lacked.get() {
             return;
@@ -51,8 +59,13 @@ impl Ahead {
         let room = AT_ONCE.saturating_sub(self.tasks.len());
         let ready = schedule
             .waiting()
+            .take(WITHIN)
             .filter(|card| !self.looked.contains(card));
         let mut chosen: Vec<Number> = ready.take(room).collect();
+        for number in &chosen {
+            self.looked.insert(*number);
+            schedule.hold(*number);
+        }
         while chosen.len() < room && self.next < cards.len() {
             if !schedule.was_started(self.next) && !self.looked.contains(&self.next) {
                 chosen.push(self.next);
@@ -60,11 +73,11 @@ impl Ahead {
             self.next += 1;
         }
         for number in chosen {
-            if self.looked.insert(number) {
-                let (engine, card) = (Rc::clone(engine), Arc::clone(&cards[number]));
-                self.tasks
-                    .spawn_local(async move { engine.look_ahead(&card).await.unwrap_or(()) });
-            }
+            let (engine, card) = (Rc::clone(engine), Arc::clone(&cards[number]));
+            self.tasks.spawn_local(async move {
+                engine.look_ahead(&card).await.unwrap_or(());
+                number
+            });
         }
     }
 }

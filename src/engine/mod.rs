@@ -318,6 +318,7 @@ impl Engine {
             jobs: self.options.jobs,
         });
         loop {
+            ahead.go_on(&self, &cards, &mut schedule);
             while let Some(number) = schedule.start() {
                 let engine = Rc::clone(&self);
                 let card = Arc::clone(&cards[number]);
@@ -332,17 +333,17 @@ impl Engine {
                     (number, engine.card(&card).await)
                 });
             }
-            ahead.go_on(&self, &cards, &schedule);
             while let Ok(event) = received.try_recv() {
                 listener(&event);
             }
             let pending = self.pending.borrow().len();
-            let is_due = tasks.is_empty() || pending >= GROUP || self.group_is_old();
+            let is_idle = tasks.is_empty() && !schedule.holds();
+            let is_due = is_idle || pending >= GROUP || self.group_is_old();
             if settling.is_none() && pending > 0 && is_due {
                 settling = Some(Box::pin(self.settle(mark)));
             }
             let settles = settling.is_some();
-            if tasks.is_empty() && !settles {
+            if is_idle && !settles {
                 break;
             }
             let age = self.until_flush();
@@ -364,7 +365,9 @@ impl Engine {
                     // Those that lack it are told of at the end.
                     schedule.finish(number, ended);
                 }
-                Some(_) = ahead.tasks.join_next() => {}
+                Some(looked) = ahead.tasks.join_next() => {
+                    schedule.release(looked.map_err(|e| Error::Bug(e.to_string()))?);
+                }
                 Some(event) = received.recv() => listener(&event),
                 exit = signals.next() => {
                     schedule.stop();

@@ -1,5 +1,6 @@
 //! The cache that machines share, against real servers on the loopback interface.
 
+mod ahead;
 pub mod execution;
 mod far;
 mod faults;
