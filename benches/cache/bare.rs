@@ -16,6 +16,8 @@ use tonic::transport::{Channel, Endpoint};
 
 /// How many actions are asked for at once.
 const AT_ONCE: usize = 48;
+/// Bytes that a server may send before it is told to go on.
+const WINDOW: u32 = 16 << 20;
 
 /// What it took, and how many calls that were.
 pub struct Bare {
@@ -50,6 +52,35 @@ pub fn ask(server: SocketAddr, actions: &[Digest]) -> Bare {
             took: began.elapsed(),
             calls: calls.load(Ordering::SeqCst),
         }
+    })
+}
+
+/// Reads one blob as it comes, and throws it away: what the server and gRPC take
+/// where nobody hashes or writes.
+pub fn read_whole(server: SocketAddr, digest: Digest) -> Duration {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(async {
+        let began = Instant::now();
+        let channel = Endpoint::from_shared(format!("http://{server}")).expect("an address");
+        let channel = channel
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW);
+        let channel = channel.connect().await.expect("a connection");
+        let request = stream::ReadRequest {
+            resource_name: format!("blobs/{}/{}", digest.hex(), digest.size),
+            ..stream::ReadRequest::default()
+        };
+        let client = stream::byte_stream_client::ByteStreamClient::new(channel);
+        let mut client = client.max_decoding_message_size(WINDOW as usize);
+        let mut parts = client.read(request).await.expect("a blob").into_inner();
+        let mut left = digest.size;
+        while let Some(part) = parts.message().await.expect("a part") {
+            left -= part.data.len() as u64;
+        }
+        assert_eq!(left, 0);
+        began.elapsed()
     })
 }
 

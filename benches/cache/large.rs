@@ -7,9 +7,11 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Instant;
 
+use mikado::digest::{Digest, Hasher};
+
 use crate::machine::Machine;
-use crate::middle;
 use crate::place::Place;
+use crate::{bare, middle};
 
 /// How much is read and written at once.
 const PART: usize = 256 << 10;
@@ -40,6 +42,12 @@ fn pass(from: &mut impl Read, to: &mut impl Write) {
     }
 }
 
+fn digest_of(path: &Path) -> Digest {
+    let mut hasher = Hasher::default();
+    io::copy(&mut File::open(path).expect("a file"), &mut hasher).expect("its bytes");
+    hasher.finish()
+}
+
 fn write_project(folder: &Path, bytes: u64) -> io::Result<()> {
     let card = "---\nstatus: active\nrunner: large\n---\n# Large\n";
     let runner =
@@ -56,8 +64,8 @@ pub fn measure(program: &str, bytes: u64, rounds: usize) {
     let write = |folder: &Path| write_project(folder, bytes).expect("a project");
     let speed = |seconds: f64| bytes as f64 / seconds / 1e6;
     println!("## An artifact of {} MiB\n", bytes >> 20);
-    println!("| server | plain copy | download | share | upload | share |");
-    println!("|---|---|---|---|---|---|");
+    println!("| server | plain copy | download | share | upload | share | a bare client reads |");
+    println!("|---|---|---|---|---|---|---|");
     for place in Place::each(&["--storage_mode", "uncompressed"]) {
         let (name, url) = (place.name, place.url());
         let writes = Machine::new(program, write).with_cache(&url, "read-write");
@@ -76,8 +84,17 @@ pub fn measure(program: &str, bytes: u64, rounds: usize) {
             down.push(busy(&ran));
         }
         let (copied, down) = (middle(copied), middle(down));
+        let bare = match place.is_http {
+            true => String::new(),
+            false => {
+                let digest = digest_of(&original);
+                let took = (0..rounds).map(|_| bare::read_whole(place.server.grpc, digest));
+                let took = middle(took.map(|took| took.as_secs_f64()).collect());
+                format!("{:.0} MB/s", speed(took))
+            }
+        };
         println!(
-            "| {name} | {:.0} MB/s | {:.0} MB/s | {:.0} % | {:.0} MB/s | {:.0} % |",
+            "| {name} | {:.0} MB/s | {:.0} MB/s | {:.0} % | {:.0} MB/s | {:.0} % | {bare} |",
             speed(copied),
             speed(down),
             copied / down * 100.0,

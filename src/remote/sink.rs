@@ -1,9 +1,10 @@
-//! Where a download goes: a new file, written beside the event loop, hashed on
-//! the way, and never longer than its digest says.
+//! Where a download goes: a new file, written beside the event loop, hashed beside
+//! that, and never longer than its digest says.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::{Arc, mpsc as threads};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -18,25 +19,51 @@ const WAITING: usize = 8;
 #[derive(Debug)]
 pub(super) struct Sink {
     parts: mpsc::Sender<Vec<u8>>,
-    writer: JoinHandle<Result<Digest, Fault>>,
+    writer: JoinHandle<Result<JoinHandle<Digest>, Fault>>,
     wanted: Digest,
 }
 
-/// Writes, hashes and counts.
+/// Writes and counts, and has hashed what it writes.
 struct Checked {
     file: File,
-    hasher: Hasher,
     left: u64,
+    hasher: threads::SyncSender<Arc<Vec<u8>>>,
+    hashed: JoinHandle<Digest>,
+}
+
+impl Checked {
+    fn new(file: File, size: u64) -> Checked {
+        let (hasher, coming) = threads::sync_channel::<Arc<Vec<u8>>>(WAITING);
+        let hashed = tokio::task::spawn_blocking(move || {
+            let mut hasher = Hasher::default();
+            for part in coming {
+                hasher.update(&part);
+            }
+            hasher.finish()
+        });
+        Checked {
+            file,
+            left: size,
+            hasher,
+            hashed,
+        }
+    }
+
+    fn take(&mut self, part: Vec<u8>) -> io::Result<()> {
+        if part.len() as u64 > self.left {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.left -= part.len() as u64;
+        let part = Arc::new(part);
+        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        self.hasher.send(Arc::clone(&part)).map_err(gone)?;
+        self.file.write_all(&part)
+    }
 }
 
 impl Write for Checked {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.len() as u64 > self.left {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.file.write_all(bytes)?;
-        self.hasher.update(bytes);
-        self.left -= bytes.len() as u64;
+        self.take(bytes.to_vec())?;
         Ok(bytes.len())
     }
 
@@ -50,11 +77,7 @@ impl Sink {
     /// compressed with `zstd`, or it is not.
     pub(super) fn open(path: &Path, wanted: Digest, zstd: bool) -> Result<Sink, Fault> {
         let file = File::options().write(true).create_new(true).open(path)?;
-        let mut checked = Checked {
-            file,
-            hasher: Hasher::default(),
-            left: wanted.size,
-        };
+        let mut checked = Checked::new(file, wanted.size);
         let (parts, mut coming) = mpsc::channel::<Vec<u8>>(WAITING);
         let writer = tokio::task::spawn_blocking(move || {
             // A server that sends anything else than asked for sends no good blob.
@@ -73,10 +96,10 @@ impl Sink {
                 decoder.flush().map_err(fault)?;
             } else {
                 while let Some(part) = coming.blocking_recv() {
-                    checked.write_all(&part).map_err(fault)?;
+                    checked.take(part).map_err(fault)?;
                 }
             }
-            Ok(checked.hasher.finish())
+            Ok(checked.hashed)
         });
         Ok(Sink {
             parts,
@@ -97,9 +120,9 @@ impl Sink {
     /// Where it is not what its digest says, or could not be written.
     pub(super) async fn finish(self) -> Result<(), Fault> {
         drop(self.parts);
-        let written = self.writer.await;
-        let written = written.map_err(|error| Fault::Here(format!("BUG: {error}")))??;
-        match written == self.wanted {
+        let bug = |error| Fault::Here(format!("BUG: {error}"));
+        let hashed = self.writer.await.map_err(bug)??;
+        match hashed.await.map_err(bug)? == self.wanted {
             true => Ok(()),
             false => Err(Fault::Wrong(self.wanted)),
         }
