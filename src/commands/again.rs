@@ -42,6 +42,8 @@ pub(crate) struct Partial {
     pub(super) members: Vec<Member>,
     /// The cards of which something differs, and what comes after them.
     pub(super) cards: BTreeSet<u32>,
+    /// Those whose artifact in the store differs.
+    pub(super) changed_trees: BTreeSet<u32>,
     /// A moment before anything was looked at, in nanoseconds since 1970.
     began_ns: i64,
     numbers: BTreeMap<String, u32>,
@@ -72,7 +74,7 @@ pub(crate) fn look(arguments: &[OsString]) -> Option<Look> {
         }
         Verdict::Cards(changed) => {
             let members = index.members()?;
-            let cards = with_dependents(&members, changed);
+            let cards = with_dependents(&members, changed.cards);
             let numbers = cards.iter().filter_map(|number| {
                 let member = members.get(usize::try_from(*number).ok()?)?;
                 Some((member.stem.clone(), *number))
@@ -83,6 +85,7 @@ pub(crate) fn look(arguments: &[OsString]) -> Option<Look> {
                 told,
                 members,
                 cards,
+                changed_trees: changed.trees,
                 began_ns,
                 index,
             })))

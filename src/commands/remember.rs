@@ -1,7 +1,7 @@
 //! What a run leaves for the next one of the same words: its index.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::card::{Card, PlanState, Source, Stem, discover};
 use crate::cli::{Context, Format};
 use crate::digest::Digest;
 use crate::event::Outcome;
-use crate::index::{self, Kind, Member, New, Request, Told, Watched};
+use crate::index::{self, Kind, Member, New, Older, Request, Told, Watched};
 use crate::plan::{Plan, PlannedCard};
 use crate::report::Summary;
 use crate::runner::definition::{Kind as WorkKind, Root};
@@ -66,7 +66,7 @@ impl Ended<'_> {
             request: &request,
             began_ns: self.selection.began_ns,
             watched,
-            trees: self.trees(&number)?,
+            trees: self.trees(&number, &BTreeSet::new())?,
             older: None,
             members: &members,
             told: &self.told(),
@@ -83,9 +83,16 @@ impl Ended<'_> {
         watched.add(self.artifacts(), Kind::Entry);
         self.workspace.watch(&watched, number);
         let mut members = partial.members.clone();
+        // Of those the old index knows the artifact as it is.
+        let mut same_trees = BTreeSet::new();
         for (card, outcome) in self.plan.cards.iter().zip(self.outcomes) {
-            let at = usize::try_from(number(&card.stem)?).ok()?;
-            members.get_mut(at)?.artifact = artifact_of(outcome);
+            let number = number(&card.stem)?;
+            let member = members.get_mut(usize::try_from(number).ok()?)?;
+            let artifact = artifact_of(outcome);
+            if artifact == member.artifact && !partial.changed_trees.contains(&number) {
+                same_trees.insert(number);
+            }
+            member.artifact = artifact;
         }
         let mut told = self.told();
         told.variables.extend(partial.told.variables.clone());
@@ -94,8 +101,12 @@ impl Ended<'_> {
             request: &partial.request,
             began_ns: self.selection.began_ns,
             watched,
-            trees: self.trees(&number)?,
-            older: Some((&partial.index, &partial.cards)),
+            trees: self.trees(&number, &same_trees)?,
+            older: Some(Older {
+                index: &partial.index,
+                cards: &partial.cards,
+                trees: &same_trees,
+            }),
             members: &members,
             told: &told,
             stands: &|path| match path == self.artifacts() {
@@ -236,8 +247,13 @@ impl Ended<'_> {
             && self.plan.cards.iter().all(is_settled)
     }
 
-    /// The artifacts, as the store last saw them whole.
-    fn trees(&self, number: &impl Fn(&Stem) -> Option<u32>) -> Option<Vec<index::Tree>> {
+    /// The artifacts, as the store last saw them whole, but for those that one of the
+    /// `known` cards alone has.
+    fn trees(
+        &self,
+        number: &impl Fn(&Stem) -> Option<u32>,
+        known: &BTreeSet<u32>,
+    ) -> Option<Vec<index::Tree>> {
         let mut owners: BTreeMap<Digest, u32> = BTreeMap::new();
         for (card, outcome) in self.plan.cards.iter().zip(self.outcomes) {
             let number = number(&card.stem)?;
@@ -253,6 +269,7 @@ impl Ended<'_> {
             }
         }
         let mut trees = Vec::new();
+        owners.retain(|_, owner| !known.contains(owner));
         for (digest, owner) in owners {
             let states = self.workspace.store.tree_states(&digest).ok()??;
             trees.push((owner, self.workspace.store.path_of_tree(&digest), states));

@@ -53,9 +53,8 @@ pub struct New<'a> {
     pub watched: Watched,
     /// The artifacts.
     pub trees: Vec<Tree>,
-    /// An older index whose records stand, but for those of these cards and those
-    /// that are watched anew.
-    pub older: Option<(&'a Index, &'a BTreeSet<u32>)>,
+    /// An older index, some records of which stand.
+    pub older: Option<Older<'a>>,
     /// The cards of the run, in order.
     pub members: &'a [Member],
     /// What is told beside them.
@@ -63,6 +62,17 @@ pub struct New<'a> {
     /// Whether what this run itself may have changed says what it said: asked of
     /// a path that was changed since the run began.
     pub stands: &'a dyn Fn(&Path) -> bool,
+}
+
+/// An index whose records stand, but for some.
+#[derive(Clone, Copy, Debug)]
+pub struct Older<'a> {
+    /// The index.
+    pub index: &'a Index,
+    /// The cards of which no record stands, nor of what is watched anew.
+    pub cards: &'a BTreeSet<u32>,
+    /// Those of them whose artifact stands.
+    pub trees: &'a BTreeSet<u32>,
 }
 
 /// An answer that is to be kept with what it was read from.
@@ -132,14 +142,20 @@ impl New<'_> {
             }
         }
         let table = match self.older {
-            Some((older, cards)) => {
+            Some(Older {
+                index,
+                cards,
+                trees,
+            }) => {
                 let new = records.iter().filter(|record| !record.kind.is_of_tree());
                 let new: HashSet<(&Path, Kind)> =
                     new.map(|record| (&*record.path, record.kind)).collect();
-                let mut table = Table::below(older.places()?);
-                older.keep(&mut table, |card, path, kind| {
-                    !cards.contains(&card) && !new.contains(&(path, kind))
-                })?;
+                let mut table = Table::below(index.places()?);
+                index.keep(
+                    &mut table,
+                    |card| !cards.contains(&card) || trees.contains(&card),
+                    |card, path, kind| !cards.contains(&card) && !new.contains(&(path, kind)),
+                )?;
                 table
             }
             None => Table::below(bases(&records)),

@@ -32,10 +32,19 @@ const THREADS: usize = 4;
 pub enum Verdict {
     /// All is as it was.
     Same,
-    /// Something differs that concerns these cards alone, by their number.
-    Cards(BTreeSet<u32>),
+    /// Something differs that concerns these cards alone.
+    Cards(Changed),
     /// Something differs that concerns the whole run, or can't be looked at.
     Differs,
+}
+
+/// The cards of which something differs, by their number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// All of them.
+    pub cards: BTreeSet<u32>,
+    /// Those whose artifact in the store differs.
+    pub trees: BTreeSet<u32>,
 }
 
 /// An index, as it was read.
@@ -192,31 +201,36 @@ impl Index {
     }
 
     fn look(&self, bases: &[Option<OwnedFd>], start: usize, count: usize) -> Verdict {
-        let mut changed = BTreeSet::new();
+        let mut changed = Changed::default();
         let records = self.part(1).chunks_exact(RECORD);
         for record in records.skip(start).take(count) {
             match self.differs(bases, record) {
                 Some(None) => {}
-                Some(Some(card)) if card != NO_CARD => drop(changed.insert(card)),
+                Some(Some((card, kind))) if card != NO_CARD => {
+                    changed.cards.insert(card);
+                    if kind.is_of_tree() {
+                        changed.trees.insert(card);
+                    }
+                }
                 _ => return Verdict::Differs,
             }
         }
-        match changed.is_empty() {
+        match changed.cards.is_empty() {
             true => Verdict::Same,
             false => Verdict::Cards(changed),
         }
     }
 
-    /// The card of a record that does not hold any more; `None` where that can't
-    /// be told.
-    fn differs(&self, bases: &[Option<OwnedFd>], record: &[u8]) -> Option<Option<u32>> {
+    /// The card of a record that does not hold any more, and the record's kind; `None`
+    /// where that can't be told.
+    fn differs(&self, bases: &[Option<OwnedFd>], record: &[u8]) -> Option<Option<(u32, Kind)>> {
         let head = self.head(record)?;
         let then = State::decode(record.last_chunk()?)?;
         let now = match bases.get(usize::from(head.place))? {
             Some(base) => State::look(base.as_fd(), head.path, head.kind)?,
             None => State::default(),
         };
-        Some((now != then).then_some(head.card))
+        Some((now != then).then_some((head.card, head.kind)))
     }
 
     /// The cards of the run in their order: the stem, and whether it is a build.
@@ -241,12 +255,13 @@ impl Index {
         Some(members)
     }
 
-    /// Adds to a table below the same places what is kept of each path, where
-    /// `is_kept` says so of its card, the path and how it is looked at. `None` where
-    /// it can't be read.
+    /// Adds to a table below the same places what is kept of each path: of artifacts
+    /// where `is_tree_kept` says so of their card, of others where `is_kept` does of
+    /// the card, the path and how it is looked at. `None` where it can't be read.
     pub(super) fn keep(
         &self,
         table: &mut Table,
+        is_tree_kept: impl Fn(u32) -> bool,
         is_kept: impl Fn(u32, &Path, Kind) -> bool,
     ) -> Option<()> {
         let places = self.places()?;
@@ -254,10 +269,15 @@ impl Index {
         for record in self.part(1).chunks_exact(RECORD) {
             let head = self.head(record)?;
             let path = head.path.to_bytes();
-            whole.clear();
-            whole.push(places.get(usize::from(head.place))?);
-            whole.push(OsStr::from_bytes(path));
-            if is_kept(head.card, &whole, head.kind) {
+            let stays = if head.kind.is_of_tree() {
+                is_tree_kept(head.card)
+            } else {
+                whole.clear();
+                whole.push(places.get(usize::from(head.place))?);
+                whole.push(OsStr::from_bytes(path));
+                is_kept(head.card, &whole, head.kind)
+            };
+            if stays {
                 table.push(head.place, path, head.kind, head.card)?;
                 table.records.extend(&record[RECORD_HEAD..]);
             }
@@ -288,7 +308,8 @@ impl Verdict {
             (Verdict::Same, other) => other,
             (this, Verdict::Same) => this,
             (Verdict::Cards(mut these), Verdict::Cards(those)) => {
-                these.extend(those);
+                these.cards.extend(those.cards);
+                these.trees.extend(those.trees);
                 Verdict::Cards(these)
             }
         }

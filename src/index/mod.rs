@@ -16,9 +16,9 @@ mod member;
 mod request;
 mod watched;
 
-pub use encode::{Answer, New, Told, Tree};
+pub use encode::{Answer, New, Older, Told, Tree};
 pub use entry::{Kind, State};
-pub use look::{Index, Verdict};
+pub use look::{Changed, Index, Verdict};
 pub use member::Member;
 pub use request::Request;
 pub(crate) use request::here;
