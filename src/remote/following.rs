@@ -42,7 +42,7 @@ impl Executor {
         cancelled: &mut watch::Receiver<bool>,
     ) -> Result<Followed, Fault> {
         let mut name: Option<String> = None;
-        let mut deadline: Option<Instant> = None;
+        let mut clock = Clock::new(job.timeout);
         let mut broken = 0;
         let mut last = Status::unavailable("its stream ended");
         loop {
@@ -60,9 +60,11 @@ impl Executor {
             }
             let mut operations = match &name {
                 Some(name) => grpc.wait_for(name, &job.key),
-                None => grpc.execute(&job.key, anew),
+                None => {
+                    clock = Clock::new(job.timeout);
+                    grpc.execute(&job.key, anew)
+                }
             };
-            deadline = deadline.or_else(|| Some(Instant::now() + job.timeout?));
             loop {
                 let next = tokio::select! {
                     next = operations.next() => next,
@@ -70,7 +72,7 @@ impl Executor {
                         let note = stop(grpc, &mut name, &mut operations).await;
                         return Ok(Followed::Cancelled(note));
                     }
-                    () = until(deadline) => {
+                    () = until(clock.deadline) => {
                         drop(stop(grpc, &mut name, &mut operations).await);
                         return Ok(Followed::TooLong);
                     }
@@ -91,12 +93,9 @@ impl Executor {
                             name = Some(operation.name.clone());
                         }
                         match operations::read(&operation) {
-                            Said::Going(is_at_it) => {
-                                // Not the time in which it waited for a worker.
-                                if is_at_it && broken == 0 {
-                                    deadline = job.timeout.map(|limit| Instant::now() + limit);
-                                }
-                            }
+                            Said::Queued => clock.waits(),
+                            Said::Executing => clock.begins(),
+                            Said::Going => {}
                             Said::Over(response) => return Ok(Followed::Over(response)),
                             Said::Lost(status) => return Ok(Followed::Refused(status)),
                         }
@@ -116,6 +115,38 @@ impl Executor {
                 }
             }
             broken += 1;
+        }
+    }
+}
+
+/// The time that one execution may take, without that in which it waits for a
+/// worker. Where a server tells of neither, it counts from when it was asked.
+struct Clock {
+    limit: Option<Duration>,
+    deadline: Option<Instant>,
+    has_begun: bool,
+}
+
+impl Clock {
+    fn new(limit: Option<Duration>) -> Clock {
+        Clock {
+            limit,
+            deadline: limit.map(|limit| Instant::now() + limit),
+            has_begun: false,
+        }
+    }
+
+    fn waits(&mut self) {
+        if !self.has_begun {
+            self.deadline = None;
+        }
+    }
+
+    /// However often that is said: a stream that is taken up says it again.
+    fn begins(&mut self) {
+        if !self.has_begun {
+            *self = Clock::new(self.limit);
+            self.has_begun = true;
         }
     }
 }
@@ -185,5 +216,28 @@ async fn cancel(grpc: &Grpc, name: Option<&str>) -> Option<String> {
             "it may still run there: no answer for {}",
             show_duration(ENDS)
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_a_queue_does_not_count_and_what_is_said_twice_counts_once() {
+        let limit = Duration::from_secs(10);
+        let mut clock = Clock::new(Some(limit));
+        // A server that tells of nothing.
+        assert_eq!(clock.deadline, Some(Instant::now() + limit));
+        clock.waits();
+        assert_eq!(clock.deadline, None);
+        tokio::time::advance(limit * 3).await;
+        clock.begins();
+        let ends = Some(Instant::now() + limit);
+        tokio::time::advance(limit / 2).await;
+        clock.begins();
+        clock.waits();
+        assert_eq!(clock.deadline, ends);
+        assert_eq!(Clock::new(None).deadline, None);
     }
 }

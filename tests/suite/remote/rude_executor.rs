@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bazel_remote_apis::build::bazel::remote::execution::v2 as api;
 use bazel_remote_apis::google::longrunning::operations_client::OperationsClient;
@@ -40,6 +42,8 @@ pub struct Executing {
     pub on_waiting: Option<Code>,
     /// What was asked for can't be ended.
     pub never_ends: bool,
+    /// Executions wait for a worker as long as this, and the server tells of stages.
+    pub queues: Option<Duration>,
 }
 
 /// What was asked of executions.
@@ -125,12 +129,66 @@ impl Rude {
             let broken = iter([Err(Status::unavailable("the line broke"))]);
             return Box::pin(stream.take(1).chain(broken));
         }
+        if let Some(queue) = self.manners.executing.queues {
+            return queued(stream, queue);
+        }
         let number = self.asked.executions.load(Ordering::SeqCst);
         let forgets = number <= self.manners.executing.forgets;
         Box::pin(stream.map(move |operation| match forgets {
             true => operation.map(forgotten),
             false => operation,
         }))
+    }
+}
+
+/// The stream of an execution that waits for a worker first. That a worker is at it
+/// is said with each word.
+fn queued(stream: Streaming<Operation>, queue: Duration) -> Operating {
+    use api::execution_stage::Value;
+    let staged = |mut operation: Operation, stage: Value| {
+        let metadata = api::ExecuteOperationMetadata {
+            stage: stage as i32,
+            ..api::ExecuteOperationMetadata::default()
+        };
+        operation.metadata = Some(Any {
+            type_url:
+                "type.googleapis.com/build.bazel.remote.execution.v2.ExecuteOperationMetadata"
+                    .into(),
+            value: metadata.encode_to_vec(),
+        });
+        operation
+    };
+    let waiting = Operation {
+        name: "waits".into(),
+        ..Operation::default()
+    };
+    let (teller, told) = tokio::sync::mpsc::channel(4);
+    tokio::spawn(async move {
+        let first = teller.send(Ok(staged(waiting, Value::Queued))).await;
+        tokio::time::sleep(queue).await;
+        let mut stream = stream;
+        // Nobody may listen any more.
+        while first.is_ok() {
+            let Some(operation) = stream.next().await else {
+                return;
+            };
+            let operation = operation.map(|operation| staged(operation, Value::Executing));
+            if teller.send(operation).await.is_err() {
+                return;
+            }
+        }
+    });
+    Box::pin(Told(told))
+}
+
+/// What is told, as a stream.
+struct Told(tokio::sync::mpsc::Receiver<Result<Operation, Status>>);
+
+impl Stream for Told {
+    type Item = Result<Operation, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, turn: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(turn)
     }
 }
 

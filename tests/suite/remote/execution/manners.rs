@@ -2,6 +2,7 @@
 //! tests before it: the right artifact, or an error that says what it answered.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tonic::Code;
 
@@ -125,6 +126,22 @@ fn stream_that_breaks_is_taken_up_or_asked_for_again() {
         let executions = rude.asked.executions.load(Ordering::SeqCst);
         assert_eq!(executions > 3, on_waiting.is_some(), "{}", ran.all());
     }
+}
+
+#[test]
+fn time_in_the_servers_queue_is_none_of_the_cards() {
+    let (rude, _server) = rude(Executing {
+        queues: Some(Duration::from_secs(11)),
+        ..Executing::default()
+    });
+    let runner = "timeout: 10s\ninputs: []\nsteps: [{run: 'echo made > \"$OUT/made\"'}]";
+    let sandbox = Sandbox::new()
+        .runner("it", runner)
+        .card("it", "status: active\nrunner: it");
+    let sandbox = with_executor(sandbox, &rude.url);
+    let ran = sandbox.mikado("run it --format json").exits(0);
+    assert_eq!(executor_counts(&ran)["executed"], 1, "{}", ran.all());
+    assert_eq!(sandbox.read(".mikado/artifacts/it/made"), "made\n");
 }
 
 #[test]
