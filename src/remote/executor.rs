@@ -39,6 +39,9 @@ const SENT_AGAIN: u32 = 3;
 /// The pause before the first of these; each later one is twice as long.
 pub(super) const PAUSE: Duration = Duration::from_millis(250);
 
+/// For this many actions, one after the other, it may be that it can't be had.
+const FAULTS: usize = 3;
+
 /// Of each of the two outputs no more than this is read.
 const OUTPUT: u64 = 64 << 20;
 
@@ -52,6 +55,8 @@ pub struct Executor {
     pub(super) tally: ExecutorTally,
     /// Blobs that it has, as far as this run knows.
     has: Mutex<BTreeSet<Digest>>,
+    /// Actions for which it could not be had, since it answered the last time.
+    refused: Mutex<BTreeSet<Digest>>,
     /// Why it is left alone for the rest of the run.
     down: Mutex<Option<Fault>>,
 }
@@ -126,6 +131,7 @@ impl Executor {
             server,
             tally: ExecutorTally::default(),
             has: Mutex::default(),
+            refused: Mutex::default(),
             down: Mutex::default(),
         }
     }
@@ -207,10 +213,21 @@ impl Executor {
             return Err(Fault::Settings("its settings can't be used".into()).into());
         };
         let (executor, store) = (Arc::clone(self), Arc::clone(store));
-        let client = line.client.clone();
-        let run = async move { executor.executed(&client, &store, &job, cancelled).await };
+        let (client, key) = (line.client.clone(), job.key);
+        let run = async move {
+            let done = executor.executed(&client, &store, &job, cancelled).await;
+            let is_gone = match &done {
+                Err(Undone::Fault(fault)) if fault.may_pass() => is_gone(&client).await,
+                _ => false,
+            };
+            (done, is_gone)
+        };
         let done = line.runtime.spawn(run).await;
-        let done = done.unwrap_or_else(|error| Err(Fault::Here(format!("BUG: {error}")).into()));
+        let (done, is_gone) =
+            done.unwrap_or_else(|error| (Err(Fault::Here(format!("BUG: {error}")).into()), false));
+        if done.is_ok() {
+            hold(&self.refused).clear();
+        }
         match &done {
             Ok(made) if matches!(made.end, End::Artifact(_)) => match made.executed {
                 true => add(&self.tally.executed, 1),
@@ -219,15 +236,24 @@ impl Executor {
             Ok(_) => add(&self.tally.failed, 1),
             Err(Undone::Fault(fault)) => {
                 add(&self.tally.failed, 1);
-                // It was tried again already: the next card need not wait as long.
+                // It was tried again already: the next card need not wait as long. But
+                // what is wrong with one of them need not be wrong with the server.
                 let is_final = matches!(fault, Fault::Refused(_) | Fault::Settings(_));
-                if is_final || fault.may_pass() {
+                if is_final || is_gone || (fault.may_pass() && self.refuses_all(key)) {
                     hold(&self.down).get_or_insert(fault.clone());
                 }
             }
             Err(Undone::Cancelled(_)) => {}
         }
         done
+    }
+
+    /// Notes an action for which the server could not be had; whether there were a
+    /// few of them, and none that it answered between.
+    fn refuses_all(&self, key: Digest) -> bool {
+        let mut refused = hold(&self.refused);
+        refused.insert(key);
+        refused.len() >= FAULTS
     }
 
     async fn executed(
@@ -441,6 +467,14 @@ async fn printed(client: &Client, raw: &[u8], digest: &Option<api::Digest>) -> V
     let read = transfer::read_small(client, &BTreeSet::from([digest])).await;
     let bytes = read.ok().and_then(|mut read| read.remove(&digest));
     bytes.unwrap_or_else(|| b"[what was printed is lost]\n".to_vec())
+}
+
+/// Whether a server answers nothing, after a card for which it could not be had.
+async fn is_gone(client: &Client) -> bool {
+    match client.grpc() {
+        Some(grpc) => grpc.limits().await.is_err(),
+        None => false,
+    }
 }
 
 /// What a response says where it holds no result of a command.

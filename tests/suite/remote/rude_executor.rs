@@ -30,6 +30,8 @@ pub struct Executing {
     pub says_missing: usize,
     /// Calls end with this.
     pub refuses: Option<Code>,
+    /// Calls for the first action that is asked for end with this, whenever they come.
+    pub refuses_first: Option<Code>,
     /// Executions are over at once, with this and no result.
     pub ends_with: Option<Code>,
     /// What has a result is executed all the same.
@@ -55,6 +57,8 @@ pub struct Asked {
     pub waits: AtomicUsize,
     /// How often something was to be ended.
     pub ends: AtomicUsize,
+    /// The hash of the action that was asked for first.
+    first: Mutex<Option<String>>,
     /// The hash of the blob that was said to be missing last.
     missing: Mutex<Option<String>>,
     /// The blobs that came after that, in each batch of its own.
@@ -228,6 +232,19 @@ impl Execution for Rude {
         }
         let mut request = Rude::on(request);
         let asked = request.get_ref().action_digest.clone().expect("a digest");
+        let first = asked.hash.clone();
+        let first = self
+            .asked
+            .first
+            .lock()
+            .expect("a hash")
+            .get_or_insert(first)
+            .clone();
+        if let Some(code) = manners.refuses_first
+            && first == asked.hash
+        {
+            return Err(Status::new(code, "that one is not executed here"));
+        }
         if is_early(&self.asked.executions, manners.says_missing) {
             *self.asked.missing.lock().expect("a hash") = Some(asked.hash.clone());
             return Err(missing(&asked));

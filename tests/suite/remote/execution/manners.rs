@@ -24,6 +24,17 @@ fn rude(executing: Executing) -> (RudeServer, Server) {
     (rude::before(server.grpc, manners), server)
 }
 
+/// Cards that have nothing to do with each other.
+fn apart(names: &[&str]) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    for name in names {
+        let runner = format!("inputs: []\nsteps: [{{run: 'echo {name} > \"$OUT/made\"'}}]");
+        sandbox = sandbox.runner(name, &runner);
+        sandbox = sandbox.card(name, &format!("status: active\nrunner: {name}"));
+    }
+    sandbox
+}
+
 /// Has the chain executed, which must come out as it does here; what the run said.
 #[track_caller]
 fn comes_out_right(rude: &RudeServer) -> Ran {
@@ -126,6 +137,41 @@ fn stream_that_breaks_is_taken_up_or_asked_for_again() {
         let executions = rude.asked.executions.load(Ordering::SeqCst);
         assert_eq!(executions > 3, on_waiting.is_some(), "{}", ran.all());
     }
+}
+
+#[test]
+fn card_that_a_server_does_not_execute_is_not_the_end_of_the_server() {
+    let (rude, _server) = rude(Executing {
+        refuses_first: Some(Code::Unavailable),
+        ..Executing::default()
+    });
+    let there = with_executor(apart(&["a", "b", "c"]), &rude.url);
+    let ran = there.mikado("run a b c --keep-going --remote-jobs 1 --format json");
+    let counts = executor_counts(&ran.exits(1));
+    assert_eq!(
+        (&counts["executed"], &counts["failed"]),
+        (&2.into(), &1.into()),
+        "{counts}"
+    );
+    // One that was tried again, and two at once.
+    assert_eq!(rude.asked.executions.load(Ordering::SeqCst), 5 + 2);
+}
+
+#[test]
+fn server_that_executes_nothing_for_now_is_left_alone_after_a_few_cards() {
+    let (rude, _server) = rude(Executing {
+        refuses: Some(Code::Unavailable),
+        ..Executing::default()
+    });
+    let sandbox = apart(&["a", "b", "c"]);
+    let above = "status: active\nrequires: [a, b, c]\nrunner: a\nwith: {}";
+    let there = with_executor(sandbox.card("above", above), &rude.url);
+    let ran = there.mikado("run above --local-fallback --format json");
+    let ran = ran.exits(0);
+    assert_eq!(executor_counts(&ran)["here"], 4);
+    assert_eq!(notes(&ran).len(), 1, "{:?}", notes(&ran));
+    // The fourth was not asked for.
+    assert_eq!(rude.asked.executions.load(Ordering::SeqCst), 3 * 5);
 }
 
 #[test]
