@@ -58,6 +58,7 @@ impl Executor {
                     }
                 }
             }
+            let is_taken_up = name.is_some();
             let mut operations = match &name {
                 Some(name) => grpc.wait_for(name, &job.key),
                 None => {
@@ -89,6 +90,11 @@ impl Executor {
                 };
                 match next {
                     Some(Ok(operation)) => {
+                        // It goes on there, and the next word may be the last. What
+                        // is asked for again begins anew, and may do so for ever.
+                        if is_taken_up {
+                            broken = 0;
+                        }
                         if !operation.name.is_empty() {
                             name = Some(operation.name.clone());
                         }

@@ -40,6 +40,8 @@ pub struct Executing {
     pub forgets: usize,
     /// So many streams break after the first word.
     pub breaks: usize,
+    /// So many streams of what was asked for before break after the first word.
+    pub breaks_again: usize,
     /// What was asked for can't be waited for: this comes instead.
     pub on_waiting: Option<Code>,
     /// What was asked for can't be ended.
@@ -283,6 +285,15 @@ impl Execution for Rude {
         self.asked.waits.fetch_add(1, Ordering::SeqCst);
         if let Some(code) = self.manners.executing.on_waiting {
             return Err(Status::new(code, "nobody waits here"));
+        }
+        if is_early(&self.asked.waits, self.manners.executing.breaks_again) {
+            // The real server says nothing before the end.
+            let goes_on = Operation {
+                name: request.into_inner().name,
+                ..Operation::default()
+            };
+            let broken = Status::unavailable("the line broke");
+            return Ok(Response::new(Box::pin(iter([Ok(goes_on), Err(broken)]))));
         }
         let mut executions = self.executions();
         let stream = executions.wait_execution(Rude::on(request)).await?;

@@ -35,6 +35,21 @@ fn apart(names: &[&str]) -> Sandbox {
     sandbox
 }
 
+/// A card that waits at a gate, and a server that executes it in this way.
+fn held(gate: &Gate, executing: Executing) -> (Sandbox, RudeServer, Server) {
+    let server = servers::executing_casd(&[&gate.option()]);
+    let manners = Manners {
+        executing,
+        ..Manners::default()
+    };
+    let rude = rude::before(server.grpc, manners);
+    let runner = format!("inputs: []\nsteps: [{{run: '{}'}}]", gate.wait("it"));
+    let sandbox = Sandbox::new()
+        .runner("it", &runner)
+        .card("it", "status: active\nrunner: it");
+    (with_executor(sandbox, &rude.url), rude, server)
+}
+
 /// Has the chain executed, which must come out as it does here; what the run said.
 #[track_caller]
 fn comes_out_right(rude: &RudeServer) -> Ran {
@@ -191,22 +206,55 @@ fn time_in_the_servers_queue_is_none_of_the_cards() {
 }
 
 #[test]
+fn stream_that_breaks_again_and_again_is_taken_up_while_it_tells_something() {
+    let gate = Gate::new();
+    let breaks = Executing {
+        breaks: 1,
+        breaks_again: 9,
+        ..Executing::default()
+    };
+    let (sandbox, rude, _server) = held(&gate, breaks);
+    let run = Run::start(&sandbox, "it");
+    let waits = || rude.asked.waits.load(Ordering::SeqCst);
+    until("it is not taken up", || waits() == 10);
+    gate.open();
+    let counts = counts_of(&run.exits(0));
+    assert_eq!(
+        (&counts["executed"], &counts["failed"]),
+        (&1.into(), &0.into()),
+        "{counts}"
+    );
+    assert_eq!(rude.asked.executions.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn stream_that_always_breaks_is_given_up() {
+    for (on_waiting, executions, waits) in [(Code::Unavailable, 1, 4), (Code::NotFound, 3, 2)] {
+        let gate = Gate::new();
+        let breaks = Executing {
+            breaks: usize::MAX,
+            on_waiting: Some(on_waiting),
+            ..Executing::default()
+        };
+        let (sandbox, rude, _server) = held(&gate, breaks);
+        let ran = sandbox.mikado("run it --format json").exits(1);
+        let end = ending(&ran.json_lines(), "it");
+        let message = end["message"].as_str().unwrap_or_default();
+        assert!(message.contains("it can't be reached"), "{end}");
+        let asked = [&rude.asked.executions, &rude.asked.waits];
+        let asked = asked.map(|count| count.load(Ordering::SeqCst));
+        assert_eq!(asked, [executions, waits], "{on_waiting:?}");
+    }
+}
+
+#[test]
 fn execution_that_can_not_be_ended_is_told_of() {
     let gate = Gate::new();
-    let server = servers::executing_casd(&[&gate.option()]);
-    let manners = Manners {
-        executing: Executing {
-            never_ends: true,
-            ..Executing::default()
-        },
-        ..Manners::default()
+    let never_ends = Executing {
+        never_ends: true,
+        ..Executing::default()
     };
-    let rude = rude::before(server.grpc, manners);
-    let runner = format!("inputs: []\nsteps: [{{run: '{}'}}]", gate.wait("it"));
-    let sandbox = Sandbox::new()
-        .runner("it", &runner)
-        .card("it", "status: active\nrunner: it");
-    let sandbox = with_executor(sandbox, &rude.url);
+    let (sandbox, _rude, _server) = held(&gate, never_ends);
     let run = Run::start(&sandbox, "it");
     until("it is not executed", || gate.waiting("it").len() == 1);
     run.interrupt();
