@@ -20,7 +20,7 @@ use super::client::Client;
 use super::executor_settings::{Download, ExecutorSettings};
 use super::executor_tally::{ExecutorCounts, ExecutorTally};
 use super::fault::Fault;
-use super::following::{Followed, is_cancelled};
+use super::following::{Followed, unless_cancelled};
 use super::grpc::ours;
 use super::operations;
 use super::origin::Origin;
@@ -215,9 +215,15 @@ impl Executor {
         let (executor, store) = (Arc::clone(self), Arc::clone(store));
         let (client, key) = (line.client.clone(), job.key);
         let run = async move {
-            let done = executor.executed(&client, &store, &job, cancelled).await;
+            let mut cancelled = cancelled;
+            let done = executor
+                .executed(&client, &store, &job, &mut cancelled)
+                .await;
             let is_gone = match &done {
-                Err(Undone::Fault(fault)) if fault.may_pass() => is_gone(&client).await,
+                Err(Undone::Fault(fault)) if fault.may_pass() => {
+                    let asked = unless_cancelled(&mut cancelled, is_gone(&client)).await;
+                    asked.unwrap_or(false)
+                }
                 _ => false,
             };
             (done, is_gone)
@@ -261,49 +267,51 @@ impl Executor {
         client: &Client,
         store: &Arc<Store>,
         job: &Job,
-        mut cancelled: watch::Receiver<bool>,
+        cancelled: &mut watch::Receiver<bool>,
     ) -> Result<Made, Undone> {
         let Some(grpc) = client.grpc() else {
             return Err(Fault::Settings("it executes nothing".into()).into());
         };
-        if !client.limits().await?.executes {
+        let limits = unless_cancelled(cancelled, client.limits()).await?;
+        if !limits?.executes {
             return Err(Fault::Settings("it says that it executes nothing".into()).into());
         }
         let (mut sent_again, mut again, mut anew) = (0, 0, job.anew);
         // What the server says that it lacks, whatever it said before.
         let mut said = BTreeSet::new();
         loop {
-            let sent = tokio::select! {
-                sent = self.send(client, job, std::mem::take(&mut said)) => sent,
-                () = is_cancelled(&mut cancelled) => return Err(Undone::Cancelled(None)),
-            };
-            match sent {
+            let send = self.send(client, job, std::mem::take(&mut said));
+            match unless_cancelled(cancelled, send).await? {
                 Ok(()) => {}
                 // A cache does without; here somebody waits for the card.
                 Err(fault @ Fault::Unreachable(_)) => {
-                    self.pause(&mut again, fault, &mut cancelled).await?;
+                    self.pause(&mut again, fault, cancelled).await?;
                     continue;
                 }
                 Err(fault) => return Err(fault.into()),
             }
-            let followed = self.follow(grpc, job, anew, &mut cancelled).await?;
+            let followed = self.follow(grpc, job, anew, cancelled).await?;
             let status = match followed {
                 Followed::Over(response) => match refusal(&response) {
-                    None => match self.made(client, store, job, *response).await {
-                        Ok(made) => return Ok(made),
-                        // A result that it found, and what it names is gone.
-                        Err(Fault::Gone(_)) if !anew => {
-                            anew = true;
-                            add(&self.tally.repeated, 1);
-                            continue;
+                    None => {
+                        match unless_cancelled(cancelled, self.made(client, store, job, *response))
+                            .await?
+                        {
+                            Ok(made) => return Ok(made),
+                            // A result that it found, and what it names is gone.
+                            Err(Fault::Gone(_)) if !anew => {
+                                anew = true;
+                                add(&self.tally.repeated, 1);
+                                continue;
+                            }
+                            // It has the result now.
+                            Err(fault @ Fault::Unreachable(_)) => {
+                                self.pause(&mut again, fault, cancelled).await?;
+                                continue;
+                            }
+                            Err(fault) => return Err(fault.into()),
                         }
-                        // It has the result now.
-                        Err(fault @ Fault::Unreachable(_)) => {
-                            self.pause(&mut again, fault, &mut cancelled).await?;
-                            continue;
-                        }
-                        Err(fault) => return Err(fault.into()),
-                    },
+                    }
                     Some(status) => status,
                 },
                 Followed::Refused(status) => status,
@@ -316,16 +324,17 @@ impl Executor {
             // Servers have different words for a blob that they lost.
             said = operations::said_missing(&status).into_iter().collect();
             said.retain(|digest| job.blobs.contains_key(digest));
-            let lacks = self.forgotten(client, job, &status, &said).await?;
+            let forgotten = self.forgotten(client, job, &status, &said);
+            let lacks = unless_cancelled(cancelled, forgotten).await??;
             if lacks && sent_again < SENT_AGAIN {
                 sent_again += 1;
-            } else if passes(&status) && again < AGAIN {
-                again += 1;
-                sleep(PAUSE * 2_u32.pow(again)).await;
+                add(&self.tally.repeated, 1);
+            } else if passes(&status) {
+                let fault = grpc.fault(&status);
+                self.pause(&mut again, fault, cancelled).await?;
             } else {
                 return Err(grpc.fault(&status).into());
             }
-            add(&self.tally.repeated, 1);
         }
     }
 
@@ -341,10 +350,7 @@ impl Executor {
         }
         *again += 1;
         add(&self.tally.repeated, 1);
-        tokio::select! {
-            () = sleep(PAUSE * 2_u32.pow(*again)) => Ok(()),
-            () = is_cancelled(cancelled) => Err(Undone::Cancelled(None)),
-        }
+        unless_cancelled(cancelled, sleep(PAUSE * 2_u32.pow(*again))).await
     }
 
     /// Uploads what the server lacks, and in any case what it `said` that it lacks.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::{Code, Status};
 
-use super::executor::{AGAIN, Executor, Job, PAUSE};
+use super::executor::{AGAIN, Executor, Job, PAUSE, Undone};
 use super::fault::Fault;
 use super::grpc::Grpc;
 use super::operations::{self, Operations, Said};
@@ -77,14 +77,12 @@ impl Executor {
                         drop(stop(grpc, &mut name, &mut operations).await);
                         return Ok(Followed::TooLong);
                     }
-                    () = sleep(grpc.stall()) => {
-                        // It may be at it for hours, and still be there.
-                        match grpc.limits().await {
-                            Ok(_) => continue,
-                            Err(fault) => {
-                                last = Status::unavailable(fault.to_string());
-                                break;
-                            }
+                    // It may be at it for hours, and still be there.
+                    asked = is_there(grpc) => match asked {
+                        Ok(()) => continue,
+                        Err(fault) => {
+                            last = Status::unavailable(fault.to_string());
+                            break;
                         }
                     }
                 };
@@ -162,8 +160,26 @@ fn breaks(status: &Status) -> bool {
     status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
 }
 
+/// Asks a server that says nothing for as long as a stall may take whether it is
+/// there.
+async fn is_there(grpc: &Grpc) -> Result<(), Fault> {
+    sleep(grpc.stall()).await;
+    grpc.limits().await.map(drop)
+}
+
+/// What comes of `work`, unless the run is cancelled before.
+pub(super) async fn unless_cancelled<T>(
+    cancelled: &mut watch::Receiver<bool>,
+    work: impl Future<Output = T>,
+) -> Result<T, Undone> {
+    tokio::select! {
+        done = work => Ok(done),
+        () = is_cancelled(cancelled) => Err(Undone::Cancelled(None)),
+    }
+}
+
 /// Ends once the run is cancelled.
-pub(super) async fn is_cancelled(cancelled: &mut watch::Receiver<bool>) {
+async fn is_cancelled(cancelled: &mut watch::Receiver<bool>) {
     if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
         // The run is over; it was not cancelled.
         std::future::pending::<()>().await;
@@ -228,6 +244,24 @@ async fn cancel(grpc: &Grpc, name: Option<&str>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn cancelled_run_waits_for_nothing() {
+        let (cancel, mut cancelled) = watch::channel(false);
+        let (begun, hour) = (Instant::now(), Duration::from_secs(3600));
+        assert_eq!(
+            unless_cancelled(&mut cancelled, sleep(hour)).await,
+            Ok(()),
+            "it was not cancelled"
+        );
+        let later = async {
+            sleep(hour).await;
+            cancel.send_replace(true);
+        };
+        let (ended, ()) = tokio::join!(unless_cancelled(&mut cancelled, sleep(hour * 9)), later);
+        assert_eq!(ended, Err(Undone::Cancelled(None)));
+        assert_eq!(begun.elapsed(), hour * 2);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn time_in_a_queue_does_not_count_and_what_is_said_twice_counts_once() {

@@ -42,8 +42,18 @@ pub struct Manners {
     pub on_writes: Option<Code>,
     /// After so many calls whoever asks is not let in any more.
     pub lets_in: Option<usize>,
+    /// Calls of this kind are answered so many times, and then never.
+    pub silent: Option<(Call, usize)>,
     /// How it executes.
     pub executing: Executing,
+}
+
+/// A kind of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    Capabilities,
+    Missing,
+    Read,
 }
 
 #[derive(Clone)]
@@ -137,6 +147,18 @@ impl Rude {
         }
     }
 
+    /// Never ends, where this kind of calls was answered often enough.
+    async fn says_something(&self, call: Call) {
+        let Some((_, answers)) = self.manners.silent.filter(|(kind, _)| *kind == call) else {
+            return;
+        };
+        let number = self.asked.of_silent.fetch_add(1, Ordering::SeqCst);
+        if number >= answers {
+            self.asked.unanswered.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn spoilt(&self, mut data: Vec<u8>) -> Vec<u8> {
         if self.manners.lies
             && let Some(last) = data.last_mut()
@@ -159,6 +181,7 @@ impl Capabilities for Rude {
         request: Request<api::GetCapabilitiesRequest>,
     ) -> Result<Response<api::ServerCapabilities>, Status> {
         self.asked(false)?;
+        self.says_something(Call::Capabilities).await;
         let mut client = CapabilitiesClient::new(self.behind.clone());
         let mut answer = client
             .get_capabilities(Rude::on(request))
@@ -216,6 +239,7 @@ impl ContentAddressableStorage for Rude {
         request: Request<api::FindMissingBlobsRequest>,
     ) -> Result<Response<api::FindMissingBlobsResponse>, Status> {
         self.asked(false)?;
+        self.says_something(Call::Missing).await;
         self.storage().find_missing_blobs(Rude::on(request)).await
     }
 
@@ -236,6 +260,7 @@ impl ContentAddressableStorage for Rude {
         request: Request<api::BatchReadBlobsRequest>,
     ) -> Result<Response<api::BatchReadBlobsResponse>, Status> {
         self.asked(false)?;
+        self.says_something(Call::Read).await;
         let sizes = request.get_ref().digests.iter();
         self.fits(sizes.map(|digest| digest.size_bytes as usize).sum())?;
         let answer = self.storage().batch_read_blobs(Rude::on(request)).await?;
@@ -303,6 +328,7 @@ impl ByteStream for Rude {
         request: Request<stream::ReadRequest>,
     ) -> Result<Response<Self::ReadStream>, Status> {
         self.asked(false)?;
+        self.says_something(Call::Read).await;
         if self.manners.loses_blobs {
             return Err(Status::not_found("it is gone"));
         }

@@ -59,6 +59,10 @@ pub struct Asked {
     pub waits: AtomicUsize,
     /// How often something was to be ended.
     pub ends: AtomicUsize,
+    /// How many calls of the kind came that is not answered for ever.
+    pub of_silent: AtomicUsize,
+    /// How many of them are not answered.
+    pub unanswered: AtomicUsize,
     /// The hash of the action that was asked for first.
     first: Mutex<Option<String>>,
     /// The hash of the blob that was said to be missing last.
