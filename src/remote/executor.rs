@@ -25,6 +25,7 @@ use super::grpc::ours;
 use super::operations;
 use super::origin::Origin;
 use super::record::SharedResult;
+use super::sending::Sending;
 use super::tally::add;
 use super::transfer;
 use crate::digest::Digest;
@@ -53,8 +54,7 @@ pub struct Executor {
     /// The connection, and the results that it has.
     server: Arc<Cache>,
     pub(super) tally: ExecutorTally,
-    /// Blobs that it has, as far as this run knows.
-    has: Mutex<BTreeSet<Digest>>,
+    sending: Sending,
     /// Actions for which it could not be had, since it answered the last time.
     refused: Mutex<BTreeSet<Digest>>,
     /// Why it is left alone for the rest of the run.
@@ -130,7 +130,7 @@ impl Executor {
             settings,
             server,
             tally: ExecutorTally::default(),
-            has: Mutex::default(),
+            sending: Sending::default(),
             refused: Mutex::default(),
             down: Mutex::default(),
         }
@@ -277,10 +277,8 @@ impl Executor {
             return Err(Fault::Settings("it says that it executes nothing".into()).into());
         }
         let (mut sent_again, mut again, mut anew) = (0, 0, job.anew);
-        // What the server says that it lacks, whatever it said before.
-        let mut said = BTreeSet::new();
         loop {
-            let send = self.send(client, job, std::mem::take(&mut said));
+            let send = self.sending.send(client, &job.blobs, &self.tally);
             match unless_cancelled(cancelled, send).await? {
                 Ok(()) => {}
                 // A cache does without; here somebody waits for the card.
@@ -321,10 +319,7 @@ impl Executor {
             if status.code() == Code::DeadlineExceeded {
                 return Ok(Made::too_long(status.message().to_owned()));
             }
-            // Servers have different words for a blob that they lost.
-            said = operations::said_missing(&status).into_iter().collect();
-            said.retain(|digest| job.blobs.contains_key(digest));
-            let forgotten = self.forgotten(client, job, &status, &said);
+            let forgotten = self.forgotten(client, job, &status);
             let lacks = unless_cancelled(cancelled, forgotten).await??;
             if lacks && sent_again < SENT_AGAIN {
                 sent_again += 1;
@@ -353,55 +348,23 @@ impl Executor {
         unless_cancelled(cancelled, sleep(PAUSE * 2_u32.pow(*again))).await
     }
 
-    /// Uploads what the server lacks, and in any case what it `said` that it lacks.
-    async fn send(&self, client: &Client, job: &Job, said: BTreeSet<Digest>) -> Result<(), Fault> {
-        let asked: BTreeSet<Digest> = {
-            let has = hold(&self.has);
-            let unknown = job.blobs.keys().filter(|digest| !has.contains(digest));
-            unknown.copied().collect()
-        };
-        if asked.is_empty() {
-            return Ok(());
-        }
-        let mut missing = transfer::missing(client, &asked).await?;
-        missing.extend(said);
-        let mut blobs = BTreeMap::new();
-        for digest in &missing {
-            match job.blobs.get(digest) {
-                Some(Some(origin)) => drop(blobs.insert(*digest, origin.clone())),
-                _ => return Err(Fault::Gone(*digest)),
-            }
-        }
-        add(&self.tally.blobs_up, blobs.len() as u64);
-        transfer::send(client, blobs).await?;
-        hold(&self.has).extend(asked);
-        Ok(())
-    }
-
     /// Whether the server lacks something of a job, which is then forgotten to be
-    /// there.
-    async fn forgotten(
-        &self,
-        client: &Client,
-        job: &Job,
-        status: &Status,
-        said: &BTreeSet<Digest>,
-    ) -> Result<bool, Fault> {
+    /// there. Servers have different words for a blob that they lost.
+    async fn forgotten(&self, client: &Client, job: &Job, status: &Status) -> Result<bool, Fault> {
         if matches!(
             status.code(),
             Code::Unauthenticated | Code::PermissionDenied | Code::Unavailable
         ) {
             return Ok(false);
         }
-        let mut lacks = said.clone();
-        if lacks.is_empty() {
+        let mut lacks: BTreeSet<Digest> = operations::said_missing(status).into_iter().collect();
+        lacks.retain(|digest| job.blobs.contains_key(digest));
+        let said = !lacks.is_empty();
+        if !said {
             let all = job.blobs.keys().copied().collect();
             lacks = transfer::missing(client, &all).await?;
         }
-        let mut has = hold(&self.has);
-        for digest in &lacks {
-            has.remove(digest);
-        }
+        self.sending.forget(&lacks, said);
         Ok(!lacks.is_empty())
     }
 

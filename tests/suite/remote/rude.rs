@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bazel_remote_apis::build::bazel::remote::execution::v2 as api;
 use bazel_remote_apis::google::bytestream as stream;
@@ -44,6 +45,10 @@ pub struct Manners {
     pub lets_in: Option<usize>,
     /// Calls of this kind are answered so many times, and then never.
     pub silent: Option<(Call, usize)>,
+    /// Nothing is taken before so many calls have asked what is missing.
+    pub takes_after: usize,
+    /// The first upload of a blob of this size is refused.
+    pub refuses_size: Option<i64>,
     /// How it executes.
     pub executing: Executing,
 }
@@ -159,6 +164,21 @@ impl Rude {
         }
     }
 
+    /// Notes that these are sent, once they may be.
+    async fn is_sent(&self, digests: Vec<api::Digest>) -> Result<(), Status> {
+        while self.asked.missing_asked.load(Ordering::SeqCst) < self.manners.takes_after {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let refused = |digest: &api::Digest| Some(digest.size_bytes) == self.manners.refuses_size;
+        let is_first = self.asked.uploaded(&digests);
+        match digests.iter().find(|digest| refused(digest)) {
+            Some(digest) if is_first.contains(&digest.hash) => {
+                Err(Status::internal("that one is not taken"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn spoilt(&self, mut data: Vec<u8>) -> Vec<u8> {
         if self.manners.lies
             && let Some(last) = data.last_mut()
@@ -215,6 +235,14 @@ impl ActionCache for Rude {
     }
 }
 
+/// The blob that the name of an upload is about.
+fn named(resource: &str) -> Option<api::Digest> {
+    let mut parts = resource.rsplit('/');
+    let size_bytes = parts.next()?.parse().ok()?;
+    let hash = parts.next()?.to_owned();
+    Some(api::Digest { hash, size_bytes })
+}
+
 type Storage = ContentAddressableStorageClient<Channel>;
 
 impl Rude {
@@ -240,6 +268,7 @@ impl ContentAddressableStorage for Rude {
     ) -> Result<Response<api::FindMissingBlobsResponse>, Status> {
         self.asked(false)?;
         self.says_something(Call::Missing).await;
+        self.asked.missing_asked.fetch_add(1, Ordering::SeqCst);
         self.storage().find_missing_blobs(Rude::on(request)).await
     }
 
@@ -249,6 +278,8 @@ impl ContentAddressableStorage for Rude {
     ) -> Result<Response<api::BatchUpdateBlobsResponse>, Status> {
         self.asked(true)?;
         let blobs = request.get_ref().requests.iter();
+        let digests = blobs.clone().filter_map(|blob| blob.digest.clone());
+        self.is_sent(digests.collect()).await?;
         let sent = blobs.clone().filter_map(|blob| blob.digest.clone());
         self.asked.sent(sent.map(|digest| digest.hash));
         self.fits(blobs.map(|blob| blob.data.len()).sum())?;
@@ -353,6 +384,8 @@ impl ByteStream for Rude {
         while let Some(part) = parts.message().await? {
             all.push(part);
         }
+        let name = all.first().map_or("", |part| part.resource_name.as_str());
+        self.is_sent(named(name).into_iter().collect()).await?;
         let mut client = ByteStreamClient::new(self.behind.clone());
         client.write(iter(all)).await
     }

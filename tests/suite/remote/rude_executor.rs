@@ -1,7 +1,7 @@
 //! The manners of servers that execute: what they say is missing, what they look
 //! up and what not, streams that end, executions that can't be ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,6 +59,10 @@ pub struct Asked {
     pub waits: AtomicUsize,
     /// How often something was to be ended.
     pub ends: AtomicUsize,
+    /// How often it was asked what is missing.
+    pub missing_asked: AtomicUsize,
+    /// How often each blob came, by its hash.
+    uploads: Mutex<BTreeMap<String, usize>>,
     /// How many calls of the kind came that is not answered for ever.
     pub of_silent: AtomicUsize,
     /// How many of them are not answered.
@@ -77,6 +81,25 @@ impl Asked {
         if self.missing.lock().expect("a hash").is_some() {
             self.sent.lock().expect("batches").push(hashes.collect());
         }
+    }
+
+    /// Notes uploads; those that are the first of their blob.
+    pub fn uploaded(&self, digests: &[api::Digest]) -> BTreeSet<String> {
+        let mut uploads = self.uploads.lock().expect("uploads");
+        let mut first = BTreeSet::new();
+        for digest in digests {
+            let count = uploads.entry(digest.hash.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
+                first.insert(digest.hash.clone());
+            }
+        }
+        first
+    }
+
+    /// How often each blob came, by its hash.
+    pub fn uploads(&self) -> BTreeMap<String, usize> {
+        self.uploads.lock().expect("uploads").clone()
     }
 
     /// What was sent after something was said to be missing, and what that was.

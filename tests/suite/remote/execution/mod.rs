@@ -6,6 +6,7 @@ mod endings;
 pub mod layers;
 mod manners;
 mod mixed;
+mod together;
 
 use std::collections::BTreeSet;
 use std::fs;
