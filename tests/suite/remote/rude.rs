@@ -49,6 +49,12 @@ pub struct Manners {
     pub takes_after: usize,
     /// The first upload of a blob of this size is refused.
     pub refuses_size: Option<i64>,
+    /// It takes whatever comes under a digest, and tells on what is right.
+    pub verifies_nothing: bool,
+    /// The first stream that comes breaks half way, and is taken for the whole.
+    pub halves: bool,
+    /// It says what is missing once the test lets it.
+    pub waits_before_missing: bool,
     /// How it executes.
     pub executing: Executing,
 }
@@ -235,6 +241,12 @@ impl ActionCache for Rude {
     }
 }
 
+/// The hash of what came.
+pub fn hash_of(bytes: &[u8]) -> String {
+    let hash = <sha2::Sha256 as sha2::Digest>::digest(bytes);
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The blob that the name of an upload is about.
 fn named(resource: &str) -> Option<api::Digest> {
     let mut parts = resource.rsplit('/');
@@ -269,7 +281,14 @@ impl ContentAddressableStorage for Rude {
         self.asked(false)?;
         self.says_something(Call::Missing).await;
         self.asked.missing_asked.fetch_add(1, Ordering::SeqCst);
-        self.storage().find_missing_blobs(Rude::on(request)).await
+        while self.manners.waits_before_missing && !self.asked.let_go.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let mut answer = self.storage().find_missing_blobs(Rude::on(request)).await?;
+        let kept = self.asked.kept();
+        let missing = &mut answer.get_mut().missing_blob_digests;
+        missing.retain(|digest| !kept.contains_key(&digest.hash));
+        Ok(answer)
     }
 
     async fn batch_update_blobs(
@@ -283,7 +302,19 @@ impl ContentAddressableStorage for Rude {
         let sent = blobs.clone().filter_map(|blob| blob.digest.clone());
         self.asked.sent(sent.map(|digest| digest.hash));
         self.fits(blobs.map(|blob| blob.data.len()).sum())?;
-        self.storage().batch_update_blobs(Rude::on(request)).await
+        let mut request = Rude::on(request);
+        if self.manners.verifies_nothing {
+            for blob in &request.get_ref().requests {
+                let digest = blob.digest.as_ref().expect("a digest");
+                self.asked.keep(&digest.hash, &blob.data);
+            }
+            let blobs = &mut request.get_mut().requests;
+            blobs.retain(|blob| {
+                let digest = blob.digest.as_ref().expect("a digest");
+                hash_of(&blob.data) == digest.hash
+            });
+        }
+        self.storage().batch_update_blobs(request).await
     }
 
     async fn batch_read_blobs(
@@ -380,12 +411,29 @@ impl ByteStream for Rude {
     ) -> Result<Response<stream::WriteResponse>, Status> {
         self.asked(true)?;
         let mut parts = request.into_inner();
-        let mut all = Vec::new();
+        let mut all: Vec<stream::WriteRequest> = Vec::new();
         while let Some(part) = parts.message().await? {
             all.push(part);
         }
-        let name = all.first().map_or("", |part| part.resource_name.as_str());
-        self.is_sent(named(name).into_iter().collect()).await?;
+        if !all.last().is_some_and(|part| part.finish_write) {
+            return Err(Status::cancelled("it did not come to its end"));
+        }
+        let digest = named(&all[0].resource_name);
+        self.is_sent(digest.clone().into_iter().collect()).await?;
+        if let (true, Some(digest)) = (self.manners.verifies_nothing, digest) {
+            let mut bytes: Vec<u8> = all.iter().flat_map(|part| part.data.clone()).collect();
+            if self.manners.halves && self.asked.halved.fetch_add(1, Ordering::SeqCst) == 0 {
+                bytes.truncate(bytes.len() / 2);
+            }
+            let committed_size = bytes.len() as i64;
+            self.asked.keep(&digest.hash, &bytes);
+            if committed_size < digest.size_bytes {
+                return Err(Status::unavailable("the line broke"));
+            }
+            if hash_of(&bytes) != digest.hash {
+                return Ok(Response::new(stream::WriteResponse { committed_size }));
+            }
+        }
         let mut client = ByteStreamClient::new(self.behind.clone());
         client.write(iter(all)).await
     }
@@ -395,6 +443,13 @@ impl ByteStream for Rude {
         request: Request<stream::QueryWriteStatusRequest>,
     ) -> Result<Response<stream::QueryWriteStatusResponse>, Status> {
         self.asked(false)?;
+        let digest = named(&request.get_ref().resource_name);
+        if let Some(kept) = digest.and_then(|digest| self.asked.kept().remove(&digest.hash)) {
+            return Ok(Response::new(stream::QueryWriteStatusResponse {
+                committed_size: kept.len() as i64,
+                complete: true,
+            }));
+        }
         let mut client = ByteStreamClient::new(self.behind.clone());
         client.query_write_status(Rude::on(request)).await
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -61,6 +61,12 @@ pub struct Asked {
     pub ends: AtomicUsize,
     /// How often it was asked what is missing.
     pub missing_asked: AtomicUsize,
+    /// Whether it says what is missing, where it waits before.
+    pub let_go: AtomicBool,
+    /// How many streams came that may break half way.
+    pub halved: AtomicUsize,
+    /// What came, by the hash that it came under, of a server that verifies nothing.
+    kept: Mutex<BTreeMap<String, Vec<u8>>>,
     /// How often each blob came, by its hash.
     uploads: Mutex<BTreeMap<String, usize>>,
     /// How many calls of the kind came that is not answered for ever.
@@ -95,6 +101,17 @@ impl Asked {
             }
         }
         first
+    }
+
+    /// Keeps what came.
+    pub fn keep(&self, hash: &str, bytes: &[u8]) {
+        let mut kept = self.kept.lock().expect("blobs");
+        kept.insert(hash.to_owned(), bytes.to_vec());
+    }
+
+    /// What was kept, by the hash that it came under.
+    pub fn kept(&self) -> BTreeMap<String, Vec<u8>> {
+        self.kept.lock().expect("blobs").clone()
     }
 
     /// How often each blob came, by its hash.

@@ -7,6 +7,7 @@ pub mod layers;
 mod manners;
 mod mixed;
 mod together;
+mod unverified;
 
 use std::collections::BTreeSet;
 use std::fs;
