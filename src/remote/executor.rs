@@ -20,11 +20,12 @@ use super::client::Client;
 use super::executor_settings::{Download, ExecutorSettings};
 use super::executor_tally::{ExecutorCounts, ExecutorTally};
 use super::fault::Fault;
-use super::following::{Followed, is_cancelled};
+use super::following::{Followed, unless_cancelled};
 use super::grpc::ours;
 use super::operations;
 use super::origin::Origin;
 use super::record::SharedResult;
+use super::sending::Sending;
 use super::tally::add;
 use super::transfer;
 use crate::digest::Digest;
@@ -39,6 +40,9 @@ const SENT_AGAIN: u32 = 3;
 /// The pause before the first of these; each later one is twice as long.
 pub(super) const PAUSE: Duration = Duration::from_millis(250);
 
+/// For this many actions, one after the other, it may be that it can't be had.
+const FAULTS: usize = 3;
+
 /// Of each of the two outputs no more than this is read.
 const OUTPUT: u64 = 64 << 20;
 
@@ -50,8 +54,9 @@ pub struct Executor {
     /// The connection, and the results that it has.
     server: Arc<Cache>,
     pub(super) tally: ExecutorTally,
-    /// Blobs that it has, as far as this run knows.
-    has: Mutex<BTreeSet<Digest>>,
+    sending: Sending,
+    /// Actions for which it could not be had, since it answered the last time.
+    refused: Mutex<BTreeSet<Digest>>,
     /// Why it is left alone for the rest of the run.
     down: Mutex<Option<Fault>>,
 }
@@ -125,7 +130,8 @@ impl Executor {
             settings,
             server,
             tally: ExecutorTally::default(),
-            has: Mutex::default(),
+            sending: Sending::default(),
+            refused: Mutex::default(),
             down: Mutex::default(),
         }
     }
@@ -207,10 +213,27 @@ impl Executor {
             return Err(Fault::Settings("its settings can't be used".into()).into());
         };
         let (executor, store) = (Arc::clone(self), Arc::clone(store));
-        let client = line.client.clone();
-        let run = async move { executor.executed(&client, &store, &job, cancelled).await };
+        let (client, key) = (line.client.clone(), job.key);
+        let run = async move {
+            let mut cancelled = cancelled;
+            let done = executor
+                .executed(&client, &store, &job, &mut cancelled)
+                .await;
+            let is_gone = match &done {
+                Err(Undone::Fault(fault)) if fault.may_pass() => {
+                    let asked = unless_cancelled(&mut cancelled, is_gone(&client)).await;
+                    asked.unwrap_or(false)
+                }
+                _ => false,
+            };
+            (done, is_gone)
+        };
         let done = line.runtime.spawn(run).await;
-        let done = done.unwrap_or_else(|error| Err(Fault::Here(format!("BUG: {error}")).into()));
+        let (done, is_gone) =
+            done.unwrap_or_else(|error| (Err(Fault::Here(format!("BUG: {error}")).into()), false));
+        if done.is_ok() {
+            hold(&self.refused).clear();
+        }
         match &done {
             Ok(made) if matches!(made.end, End::Artifact(_)) => match made.executed {
                 true => add(&self.tally.executed, 1),
@@ -219,9 +242,10 @@ impl Executor {
             Ok(_) => add(&self.tally.failed, 1),
             Err(Undone::Fault(fault)) => {
                 add(&self.tally.failed, 1);
-                // It was tried again already: the next card need not wait as long.
+                // It was tried again already: the next card need not wait as long. But
+                // what is wrong with one of them need not be wrong with the server.
                 let is_final = matches!(fault, Fault::Refused(_) | Fault::Settings(_));
-                if is_final || fault.may_pass() {
+                if is_final || is_gone || (fault.may_pass() && self.refuses_all(key)) {
                     hold(&self.down).get_or_insert(fault.clone());
                 }
             }
@@ -230,54 +254,62 @@ impl Executor {
         done
     }
 
+    /// Notes an action for which the server could not be had; whether there were a
+    /// few of them, and none that it answered between.
+    fn refuses_all(&self, key: Digest) -> bool {
+        let mut refused = hold(&self.refused);
+        refused.insert(key);
+        refused.len() >= FAULTS
+    }
+
     async fn executed(
         &self,
         client: &Client,
         store: &Arc<Store>,
         job: &Job,
-        mut cancelled: watch::Receiver<bool>,
+        cancelled: &mut watch::Receiver<bool>,
     ) -> Result<Made, Undone> {
         let Some(grpc) = client.grpc() else {
             return Err(Fault::Settings("it executes nothing".into()).into());
         };
-        if !client.limits().await?.executes {
+        let limits = unless_cancelled(cancelled, client.limits()).await?;
+        if !limits?.executes {
             return Err(Fault::Settings("it says that it executes nothing".into()).into());
         }
         let (mut sent_again, mut again, mut anew) = (0, 0, job.anew);
-        // What the server says that it lacks, whatever it said before.
-        let mut said = BTreeSet::new();
         loop {
-            let sent = tokio::select! {
-                sent = self.send(client, job, std::mem::take(&mut said)) => sent,
-                () = is_cancelled(&mut cancelled) => return Err(Undone::Cancelled(None)),
-            };
-            match sent {
+            let send = self.sending.send(client, &job.blobs, &self.tally);
+            match unless_cancelled(cancelled, send).await? {
                 Ok(()) => {}
                 // A cache does without; here somebody waits for the card.
                 Err(fault @ Fault::Unreachable(_)) => {
-                    self.pause(&mut again, fault, &mut cancelled).await?;
+                    self.pause(&mut again, fault, cancelled).await?;
                     continue;
                 }
                 Err(fault) => return Err(fault.into()),
             }
-            let followed = self.follow(grpc, job, anew, &mut cancelled).await?;
+            let followed = self.follow(grpc, job, anew, cancelled).await?;
             let status = match followed {
                 Followed::Over(response) => match refusal(&response) {
-                    None => match self.made(client, store, job, *response).await {
-                        Ok(made) => return Ok(made),
-                        // A result that it found, and what it names is gone.
-                        Err(Fault::Gone(_)) if !anew => {
-                            anew = true;
-                            add(&self.tally.repeated, 1);
-                            continue;
+                    None => {
+                        match unless_cancelled(cancelled, self.made(client, store, job, *response))
+                            .await?
+                        {
+                            Ok(made) => return Ok(made),
+                            // A result that it found, and what it names is gone.
+                            Err(Fault::Gone(_)) if !anew => {
+                                anew = true;
+                                add(&self.tally.repeated, 1);
+                                continue;
+                            }
+                            // It has the result now.
+                            Err(fault @ Fault::Unreachable(_)) => {
+                                self.pause(&mut again, fault, cancelled).await?;
+                                continue;
+                            }
+                            Err(fault) => return Err(fault.into()),
                         }
-                        // It has the result now.
-                        Err(fault @ Fault::Unreachable(_)) => {
-                            self.pause(&mut again, fault, &mut cancelled).await?;
-                            continue;
-                        }
-                        Err(fault) => return Err(fault.into()),
-                    },
+                    }
                     Some(status) => status,
                 },
                 Followed::Refused(status) => status,
@@ -287,19 +319,17 @@ impl Executor {
             if status.code() == Code::DeadlineExceeded {
                 return Ok(Made::too_long(status.message().to_owned()));
             }
-            // Servers have different words for a blob that they lost.
-            said = operations::said_missing(&status).into_iter().collect();
-            said.retain(|digest| job.blobs.contains_key(digest));
-            let lacks = self.forgotten(client, job, &status, &said).await?;
+            let forgotten = self.forgotten(client, job, &status);
+            let lacks = unless_cancelled(cancelled, forgotten).await??;
             if lacks && sent_again < SENT_AGAIN {
                 sent_again += 1;
-            } else if passes(&status) && again < AGAIN {
-                again += 1;
-                sleep(PAUSE * 2_u32.pow(again)).await;
+                add(&self.tally.repeated, 1);
+            } else if passes(&status) {
+                let fault = grpc.fault(&status);
+                self.pause(&mut again, fault, cancelled).await?;
             } else {
                 return Err(grpc.fault(&status).into());
             }
-            add(&self.tally.repeated, 1);
         }
     }
 
@@ -315,61 +345,26 @@ impl Executor {
         }
         *again += 1;
         add(&self.tally.repeated, 1);
-        tokio::select! {
-            () = sleep(PAUSE * 2_u32.pow(*again)) => Ok(()),
-            () = is_cancelled(cancelled) => Err(Undone::Cancelled(None)),
-        }
-    }
-
-    /// Uploads what the server lacks, and in any case what it `said` that it lacks.
-    async fn send(&self, client: &Client, job: &Job, said: BTreeSet<Digest>) -> Result<(), Fault> {
-        let asked: BTreeSet<Digest> = {
-            let has = hold(&self.has);
-            let unknown = job.blobs.keys().filter(|digest| !has.contains(digest));
-            unknown.copied().collect()
-        };
-        if asked.is_empty() {
-            return Ok(());
-        }
-        let mut missing = transfer::missing(client, &asked).await?;
-        missing.extend(said);
-        let mut blobs = BTreeMap::new();
-        for digest in &missing {
-            match job.blobs.get(digest) {
-                Some(Some(origin)) => drop(blobs.insert(*digest, origin.clone())),
-                _ => return Err(Fault::Gone(*digest)),
-            }
-        }
-        add(&self.tally.blobs_up, blobs.len() as u64);
-        transfer::send(client, blobs).await?;
-        hold(&self.has).extend(asked);
-        Ok(())
+        unless_cancelled(cancelled, sleep(PAUSE * 2_u32.pow(*again))).await
     }
 
     /// Whether the server lacks something of a job, which is then forgotten to be
-    /// there.
-    async fn forgotten(
-        &self,
-        client: &Client,
-        job: &Job,
-        status: &Status,
-        said: &BTreeSet<Digest>,
-    ) -> Result<bool, Fault> {
+    /// there. Servers have different words for a blob that they lost.
+    async fn forgotten(&self, client: &Client, job: &Job, status: &Status) -> Result<bool, Fault> {
         if matches!(
             status.code(),
             Code::Unauthenticated | Code::PermissionDenied | Code::Unavailable
         ) {
             return Ok(false);
         }
-        let mut lacks = said.clone();
-        if lacks.is_empty() {
+        let mut lacks: BTreeSet<Digest> = operations::said_missing(status).into_iter().collect();
+        lacks.retain(|digest| job.blobs.contains_key(digest));
+        let said = !lacks.is_empty();
+        if !said {
             let all = job.blobs.keys().copied().collect();
             lacks = transfer::missing(client, &all).await?;
         }
-        let mut has = hold(&self.has);
-        for digest in &lacks {
-            has.remove(digest);
-        }
+        self.sending.forget(&lacks, said);
         Ok(!lacks.is_empty())
     }
 
@@ -441,6 +436,14 @@ async fn printed(client: &Client, raw: &[u8], digest: &Option<api::Digest>) -> V
     let read = transfer::read_small(client, &BTreeSet::from([digest])).await;
     let bytes = read.ok().and_then(|mut read| read.remove(&digest));
     bytes.unwrap_or_else(|| b"[what was printed is lost]\n".to_vec())
+}
+
+/// Whether a server answers nothing, after a card for which it could not be had.
+async fn is_gone(client: &Client) -> bool {
+    match client.grpc() {
+        Some(grpc) => grpc.limits().await.is_err(),
+        None => false,
+    }
 }
 
 /// What a response says where it holds no result of a command.

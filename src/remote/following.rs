@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::{Code, Status};
 
-use super::executor::{AGAIN, Executor, Job, PAUSE};
+use super::executor::{AGAIN, Executor, Job, PAUSE, Undone};
 use super::fault::Fault;
 use super::grpc::Grpc;
 use super::operations::{self, Operations, Said};
@@ -42,7 +42,7 @@ impl Executor {
         cancelled: &mut watch::Receiver<bool>,
     ) -> Result<Followed, Fault> {
         let mut name: Option<String> = None;
-        let mut deadline: Option<Instant> = None;
+        let mut clock = Clock::new(job.timeout);
         let mut broken = 0;
         let mut last = Status::unavailable("its stream ended");
         loop {
@@ -58,11 +58,14 @@ impl Executor {
                     }
                 }
             }
+            let is_taken_up = name.is_some();
             let mut operations = match &name {
                 Some(name) => grpc.wait_for(name, &job.key),
-                None => grpc.execute(&job.key, anew),
+                None => {
+                    clock = Clock::new(job.timeout);
+                    grpc.execute(&job.key, anew)
+                }
             };
-            deadline = deadline.or_else(|| Some(Instant::now() + job.timeout?));
             loop {
                 let next = tokio::select! {
                     next = operations.next() => next,
@@ -70,33 +73,33 @@ impl Executor {
                         let note = stop(grpc, &mut name, &mut operations).await;
                         return Ok(Followed::Cancelled(note));
                     }
-                    () = until(deadline) => {
+                    () = until(clock.deadline) => {
                         drop(stop(grpc, &mut name, &mut operations).await);
                         return Ok(Followed::TooLong);
                     }
-                    () = sleep(grpc.stall()) => {
-                        // It may be at it for hours, and still be there.
-                        match grpc.limits().await {
-                            Ok(_) => continue,
-                            Err(fault) => {
-                                last = Status::unavailable(fault.to_string());
-                                break;
-                            }
+                    // It may be at it for hours, and still be there.
+                    asked = is_there(grpc) => match asked {
+                        Ok(()) => continue,
+                        Err(fault) => {
+                            last = Status::unavailable(fault.to_string());
+                            break;
                         }
                     }
                 };
                 match next {
                     Some(Ok(operation)) => {
+                        // It goes on there, and the next word may be the last. What
+                        // is asked for again begins anew, and may do so for ever.
+                        if is_taken_up {
+                            broken = 0;
+                        }
                         if !operation.name.is_empty() {
                             name = Some(operation.name.clone());
                         }
                         match operations::read(&operation) {
-                            Said::Going(is_at_it) => {
-                                // Not the time in which it waited for a worker.
-                                if is_at_it && broken == 0 {
-                                    deadline = job.timeout.map(|limit| Instant::now() + limit);
-                                }
-                            }
+                            Said::Queued => clock.waits(),
+                            Said::Executing => clock.begins(),
+                            Said::Going => {}
                             Said::Over(response) => return Ok(Followed::Over(response)),
                             Said::Lost(status) => return Ok(Followed::Refused(status)),
                         }
@@ -120,13 +123,63 @@ impl Executor {
     }
 }
 
+/// The time that one execution may take, without that in which it waits for a
+/// worker. Where a server tells of neither, it counts from when it was asked.
+struct Clock {
+    limit: Option<Duration>,
+    deadline: Option<Instant>,
+    has_begun: bool,
+}
+
+impl Clock {
+    fn new(limit: Option<Duration>) -> Clock {
+        Clock {
+            limit,
+            deadline: limit.map(|limit| Instant::now() + limit),
+            has_begun: false,
+        }
+    }
+
+    fn waits(&mut self) {
+        if !self.has_begun {
+            self.deadline = None;
+        }
+    }
+
+    /// However often that is said: a stream that is taken up says it again.
+    fn begins(&mut self) {
+        if !self.has_begun {
+            *self = Clock::new(self.limit);
+            self.has_begun = true;
+        }
+    }
+}
+
 /// Whether it was the stream that broke, and not the execution.
 fn breaks(status: &Status) -> bool {
     status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
 }
 
+/// Asks a server that says nothing for as long as a stall may take whether it is
+/// there.
+async fn is_there(grpc: &Grpc) -> Result<(), Fault> {
+    sleep(grpc.stall()).await;
+    grpc.limits().await.map(drop)
+}
+
+/// What comes of `work`, unless the run is cancelled before.
+pub(super) async fn unless_cancelled<T>(
+    cancelled: &mut watch::Receiver<bool>,
+    work: impl Future<Output = T>,
+) -> Result<T, Undone> {
+    tokio::select! {
+        done = work => Ok(done),
+        () = is_cancelled(cancelled) => Err(Undone::Cancelled(None)),
+    }
+}
+
 /// Ends once the run is cancelled.
-pub(super) async fn is_cancelled(cancelled: &mut watch::Receiver<bool>) {
+async fn is_cancelled(cancelled: &mut watch::Receiver<bool>) {
     if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
         // The run is over; it was not cancelled.
         std::future::pending::<()>().await;
@@ -185,5 +238,46 @@ async fn cancel(grpc: &Grpc, name: Option<&str>) -> Option<String> {
             "it may still run there: no answer for {}",
             show_duration(ENDS)
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn cancelled_run_waits_for_nothing() {
+        let (cancel, mut cancelled) = watch::channel(false);
+        let (begun, hour) = (Instant::now(), Duration::from_secs(3600));
+        assert_eq!(
+            unless_cancelled(&mut cancelled, sleep(hour)).await,
+            Ok(()),
+            "it was not cancelled"
+        );
+        let later = async {
+            sleep(hour).await;
+            cancel.send_replace(true);
+        };
+        let (ended, ()) = tokio::join!(unless_cancelled(&mut cancelled, sleep(hour * 9)), later);
+        assert_eq!(ended, Err(Undone::Cancelled(None)));
+        assert_eq!(begun.elapsed(), hour * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_a_queue_does_not_count_and_what_is_said_twice_counts_once() {
+        let limit = Duration::from_secs(10);
+        let mut clock = Clock::new(Some(limit));
+        // A server that tells of nothing.
+        assert_eq!(clock.deadline, Some(Instant::now() + limit));
+        clock.waits();
+        assert_eq!(clock.deadline, None);
+        tokio::time::advance(limit * 3).await;
+        clock.begins();
+        let ends = Some(Instant::now() + limit);
+        tokio::time::advance(limit / 2).await;
+        clock.begins();
+        clock.waits();
+        assert_eq!(clock.deadline, ends);
+        assert_eq!(Clock::new(None).deadline, None);
     }
 }

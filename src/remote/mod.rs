@@ -27,6 +27,7 @@ mod operations;
 mod origin;
 mod record;
 mod said;
+mod sending;
 mod settings;
 mod sink;
 mod streams;

@@ -52,8 +52,12 @@ impl Operations {
 
 /// What an operation says.
 pub(super) enum Said {
-    /// It goes on; whether a worker is at it.
-    Going(bool),
+    /// It waits for a worker.
+    Queued,
+    /// A worker is at it.
+    Executing,
+    /// It goes on; how is not said.
+    Going,
     /// It is over.
     Over(Box<api::ExecuteResponse>),
     /// It is over, without any answer.
@@ -139,7 +143,12 @@ pub(super) fn read(operation: &Operation) -> Said {
         Some(metadata.stage)
     });
     if !operation.done {
-        return Said::Going(stage == Some(api::execution_stage::Value::Executing as i32));
+        use api::execution_stage::Value;
+        return match stage.and_then(|stage| Value::try_from(stage).ok()) {
+            Some(Value::Queued) => Said::Queued,
+            Some(Value::Executing) => Said::Executing,
+            _ => Said::Going,
+        };
     }
     match &operation.result {
         Some(operation::Result::Response(any)) => {

@@ -138,8 +138,12 @@ impl Grpc {
                     attempt += 1;
                     tokio::time::sleep(PAUSE).await;
                     match self.written(&name).await {
-                        Some(status) if status.complete => return Ok(()),
-                        Some(status) if !zstd && status.committed_size > 0 => {
+                        // Some take what they have for the whole, and what is
+                        // compressed has no size to compare with.
+                        Some(status) if status.complete && (zstd || has_all(&status, digest)) => {
+                            return Ok(());
+                        }
+                        Some(status) if !zstd && !status.complete && status.committed_size > 0 => {
                             offset = (status.committed_size as u64).min(digest.size);
                         }
                         _ => {
@@ -212,6 +216,11 @@ impl Grpc {
             ))),
         }
     }
+}
+
+/// Whether an upload is that of the whole blob.
+fn has_all(status: &api::QueryWriteStatusResponse, digest: &Digest) -> bool {
+    u64::try_from(status.committed_size) == Ok(digest.size)
 }
 
 /// The requests of an upload.

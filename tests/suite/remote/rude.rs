@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bazel_remote_apis::build::bazel::remote::execution::v2 as api;
 use bazel_remote_apis::google::bytestream as stream;
@@ -42,8 +43,28 @@ pub struct Manners {
     pub on_writes: Option<Code>,
     /// After so many calls whoever asks is not let in any more.
     pub lets_in: Option<usize>,
+    /// Calls of this kind are answered so many times, and then never.
+    pub silent: Option<(Call, usize)>,
+    /// Nothing is taken before so many calls have asked what is missing.
+    pub takes_after: usize,
+    /// The first upload of a blob of this size is refused.
+    pub refuses_size: Option<i64>,
+    /// It takes whatever comes under a digest, and tells on what is right.
+    pub verifies_nothing: bool,
+    /// The first stream that comes breaks half way, and is taken for the whole.
+    pub halves: bool,
+    /// It says what is missing once the test lets it.
+    pub waits_before_missing: bool,
     /// How it executes.
     pub executing: Executing,
+}
+
+/// A kind of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    Capabilities,
+    Missing,
+    Read,
 }
 
 #[derive(Clone)]
@@ -137,6 +158,33 @@ impl Rude {
         }
     }
 
+    /// Never ends, where this kind of calls was answered often enough.
+    async fn says_something(&self, call: Call) {
+        let Some((_, answers)) = self.manners.silent.filter(|(kind, _)| *kind == call) else {
+            return;
+        };
+        let number = self.asked.of_silent.fetch_add(1, Ordering::SeqCst);
+        if number >= answers {
+            self.asked.unanswered.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Notes that these are sent, once they may be.
+    async fn is_sent(&self, digests: Vec<api::Digest>) -> Result<(), Status> {
+        while self.asked.missing_asked.load(Ordering::SeqCst) < self.manners.takes_after {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let refused = |digest: &api::Digest| Some(digest.size_bytes) == self.manners.refuses_size;
+        let is_first = self.asked.uploaded(&digests);
+        match digests.iter().find(|digest| refused(digest)) {
+            Some(digest) if is_first.contains(&digest.hash) => {
+                Err(Status::internal("that one is not taken"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn spoilt(&self, mut data: Vec<u8>) -> Vec<u8> {
         if self.manners.lies
             && let Some(last) = data.last_mut()
@@ -159,6 +207,7 @@ impl Capabilities for Rude {
         request: Request<api::GetCapabilitiesRequest>,
     ) -> Result<Response<api::ServerCapabilities>, Status> {
         self.asked(false)?;
+        self.says_something(Call::Capabilities).await;
         let mut client = CapabilitiesClient::new(self.behind.clone());
         let mut answer = client
             .get_capabilities(Rude::on(request))
@@ -192,6 +241,20 @@ impl ActionCache for Rude {
     }
 }
 
+/// The hash of what came.
+pub fn hash_of(bytes: &[u8]) -> String {
+    let hash = <sha2::Sha256 as sha2::Digest>::digest(bytes);
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The blob that the name of an upload is about.
+fn named(resource: &str) -> Option<api::Digest> {
+    let mut parts = resource.rsplit('/');
+    let size_bytes = parts.next()?.parse().ok()?;
+    let hash = parts.next()?.to_owned();
+    Some(api::Digest { hash, size_bytes })
+}
+
 type Storage = ContentAddressableStorageClient<Channel>;
 
 impl Rude {
@@ -216,7 +279,16 @@ impl ContentAddressableStorage for Rude {
         request: Request<api::FindMissingBlobsRequest>,
     ) -> Result<Response<api::FindMissingBlobsResponse>, Status> {
         self.asked(false)?;
-        self.storage().find_missing_blobs(Rude::on(request)).await
+        self.says_something(Call::Missing).await;
+        self.asked.missing_asked.fetch_add(1, Ordering::SeqCst);
+        while self.manners.waits_before_missing && !self.asked.let_go.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let mut answer = self.storage().find_missing_blobs(Rude::on(request)).await?;
+        let kept = self.asked.kept();
+        let missing = &mut answer.get_mut().missing_blob_digests;
+        missing.retain(|digest| !kept.contains_key(&digest.hash));
+        Ok(answer)
     }
 
     async fn batch_update_blobs(
@@ -225,10 +297,24 @@ impl ContentAddressableStorage for Rude {
     ) -> Result<Response<api::BatchUpdateBlobsResponse>, Status> {
         self.asked(true)?;
         let blobs = request.get_ref().requests.iter();
+        let digests = blobs.clone().filter_map(|blob| blob.digest.clone());
+        self.is_sent(digests.collect()).await?;
         let sent = blobs.clone().filter_map(|blob| blob.digest.clone());
         self.asked.sent(sent.map(|digest| digest.hash));
         self.fits(blobs.map(|blob| blob.data.len()).sum())?;
-        self.storage().batch_update_blobs(Rude::on(request)).await
+        let mut request = Rude::on(request);
+        if self.manners.verifies_nothing {
+            for blob in &request.get_ref().requests {
+                let digest = blob.digest.as_ref().expect("a digest");
+                self.asked.keep(&digest.hash, &blob.data);
+            }
+            let blobs = &mut request.get_mut().requests;
+            blobs.retain(|blob| {
+                let digest = blob.digest.as_ref().expect("a digest");
+                hash_of(&blob.data) == digest.hash
+            });
+        }
+        self.storage().batch_update_blobs(request).await
     }
 
     async fn batch_read_blobs(
@@ -236,6 +322,7 @@ impl ContentAddressableStorage for Rude {
         request: Request<api::BatchReadBlobsRequest>,
     ) -> Result<Response<api::BatchReadBlobsResponse>, Status> {
         self.asked(false)?;
+        self.says_something(Call::Read).await;
         let sizes = request.get_ref().digests.iter();
         self.fits(sizes.map(|digest| digest.size_bytes as usize).sum())?;
         let answer = self.storage().batch_read_blobs(Rude::on(request)).await?;
@@ -303,6 +390,7 @@ impl ByteStream for Rude {
         request: Request<stream::ReadRequest>,
     ) -> Result<Response<Self::ReadStream>, Status> {
         self.asked(false)?;
+        self.says_something(Call::Read).await;
         if self.manners.loses_blobs {
             return Err(Status::not_found("it is gone"));
         }
@@ -323,9 +411,28 @@ impl ByteStream for Rude {
     ) -> Result<Response<stream::WriteResponse>, Status> {
         self.asked(true)?;
         let mut parts = request.into_inner();
-        let mut all = Vec::new();
+        let mut all: Vec<stream::WriteRequest> = Vec::new();
         while let Some(part) = parts.message().await? {
             all.push(part);
+        }
+        if !all.last().is_some_and(|part| part.finish_write) {
+            return Err(Status::cancelled("it did not come to its end"));
+        }
+        let digest = named(&all[0].resource_name);
+        self.is_sent(digest.clone().into_iter().collect()).await?;
+        if let (true, Some(digest)) = (self.manners.verifies_nothing, digest) {
+            let mut bytes: Vec<u8> = all.iter().flat_map(|part| part.data.clone()).collect();
+            if self.manners.halves && self.asked.halved.fetch_add(1, Ordering::SeqCst) == 0 {
+                bytes.truncate(bytes.len() / 2);
+            }
+            let committed_size = bytes.len() as i64;
+            self.asked.keep(&digest.hash, &bytes);
+            if committed_size < digest.size_bytes {
+                return Err(Status::unavailable("the line broke"));
+            }
+            if hash_of(&bytes) != digest.hash {
+                return Ok(Response::new(stream::WriteResponse { committed_size }));
+            }
         }
         let mut client = ByteStreamClient::new(self.behind.clone());
         client.write(iter(all)).await
@@ -336,6 +443,13 @@ impl ByteStream for Rude {
         request: Request<stream::QueryWriteStatusRequest>,
     ) -> Result<Response<stream::QueryWriteStatusResponse>, Status> {
         self.asked(false)?;
+        let digest = named(&request.get_ref().resource_name);
+        if let Some(kept) = digest.and_then(|digest| self.asked.kept().remove(&digest.hash)) {
+            return Ok(Response::new(stream::QueryWriteStatusResponse {
+                committed_size: kept.len() as i64,
+                complete: true,
+            }));
+        }
         let mut client = ByteStreamClient::new(self.behind.clone());
         client.query_write_status(Rude::on(request)).await
     }

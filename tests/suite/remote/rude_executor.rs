@@ -1,10 +1,12 @@
 //! The manners of servers that execute: what they say is missing, what they look
 //! up and what not, streams that end, executions that can't be ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bazel_remote_apis::build::bazel::remote::execution::v2 as api;
 use bazel_remote_apis::google::longrunning::operations_client::OperationsClient;
@@ -28,6 +30,8 @@ pub struct Executing {
     pub says_missing: usize,
     /// Calls end with this.
     pub refuses: Option<Code>,
+    /// Calls for the first action that is asked for end with this, whenever they come.
+    pub refuses_first: Option<Code>,
     /// Executions are over at once, with this and no result.
     pub ends_with: Option<Code>,
     /// What has a result is executed all the same.
@@ -36,10 +40,14 @@ pub struct Executing {
     pub forgets: usize,
     /// So many streams break after the first word.
     pub breaks: usize,
+    /// So many streams of what was asked for before break after the first word.
+    pub breaks_again: usize,
     /// What was asked for can't be waited for: this comes instead.
     pub on_waiting: Option<Code>,
     /// What was asked for can't be ended.
     pub never_ends: bool,
+    /// Executions wait for a worker as long as this, and the server tells of stages.
+    pub queues: Option<Duration>,
 }
 
 /// What was asked of executions.
@@ -51,6 +59,22 @@ pub struct Asked {
     pub waits: AtomicUsize,
     /// How often something was to be ended.
     pub ends: AtomicUsize,
+    /// How often it was asked what is missing.
+    pub missing_asked: AtomicUsize,
+    /// Whether it says what is missing, where it waits before.
+    pub let_go: AtomicBool,
+    /// How many streams came that may break half way.
+    pub halved: AtomicUsize,
+    /// What came, by the hash that it came under, of a server that verifies nothing.
+    kept: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// How often each blob came, by its hash.
+    uploads: Mutex<BTreeMap<String, usize>>,
+    /// How many calls of the kind came that is not answered for ever.
+    pub of_silent: AtomicUsize,
+    /// How many of them are not answered.
+    pub unanswered: AtomicUsize,
+    /// The hash of the action that was asked for first.
+    first: Mutex<Option<String>>,
     /// The hash of the blob that was said to be missing last.
     missing: Mutex<Option<String>>,
     /// The blobs that came after that, in each batch of its own.
@@ -63,6 +87,36 @@ impl Asked {
         if self.missing.lock().expect("a hash").is_some() {
             self.sent.lock().expect("batches").push(hashes.collect());
         }
+    }
+
+    /// Notes uploads; those that are the first of their blob.
+    pub fn uploaded(&self, digests: &[api::Digest]) -> BTreeSet<String> {
+        let mut uploads = self.uploads.lock().expect("uploads");
+        let mut first = BTreeSet::new();
+        for digest in digests {
+            let count = uploads.entry(digest.hash.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
+                first.insert(digest.hash.clone());
+            }
+        }
+        first
+    }
+
+    /// Keeps what came.
+    pub fn keep(&self, hash: &str, bytes: &[u8]) {
+        let mut kept = self.kept.lock().expect("blobs");
+        kept.insert(hash.to_owned(), bytes.to_vec());
+    }
+
+    /// What was kept, by the hash that it came under.
+    pub fn kept(&self) -> BTreeMap<String, Vec<u8>> {
+        self.kept.lock().expect("blobs").clone()
+    }
+
+    /// How often each blob came, by its hash.
+    pub fn uploads(&self) -> BTreeMap<String, usize> {
+        self.uploads.lock().expect("uploads").clone()
     }
 
     /// What was sent after something was said to be missing, and what that was.
@@ -125,12 +179,66 @@ impl Rude {
             let broken = iter([Err(Status::unavailable("the line broke"))]);
             return Box::pin(stream.take(1).chain(broken));
         }
+        if let Some(queue) = self.manners.executing.queues {
+            return queued(stream, queue);
+        }
         let number = self.asked.executions.load(Ordering::SeqCst);
         let forgets = number <= self.manners.executing.forgets;
         Box::pin(stream.map(move |operation| match forgets {
             true => operation.map(forgotten),
             false => operation,
         }))
+    }
+}
+
+/// The stream of an execution that waits for a worker first. That a worker is at it
+/// is said with each word.
+fn queued(stream: Streaming<Operation>, queue: Duration) -> Operating {
+    use api::execution_stage::Value;
+    let staged = |mut operation: Operation, stage: Value| {
+        let metadata = api::ExecuteOperationMetadata {
+            stage: stage as i32,
+            ..api::ExecuteOperationMetadata::default()
+        };
+        operation.metadata = Some(Any {
+            type_url:
+                "type.googleapis.com/build.bazel.remote.execution.v2.ExecuteOperationMetadata"
+                    .into(),
+            value: metadata.encode_to_vec(),
+        });
+        operation
+    };
+    let waiting = Operation {
+        name: "waits".into(),
+        ..Operation::default()
+    };
+    let (teller, told) = tokio::sync::mpsc::channel(4);
+    tokio::spawn(async move {
+        let first = teller.send(Ok(staged(waiting, Value::Queued))).await;
+        tokio::time::sleep(queue).await;
+        let mut stream = stream;
+        // Nobody may listen any more.
+        while first.is_ok() {
+            let Some(operation) = stream.next().await else {
+                return;
+            };
+            let operation = operation.map(|operation| staged(operation, Value::Executing));
+            if teller.send(operation).await.is_err() {
+                return;
+            }
+        }
+    });
+    Box::pin(Told(told))
+}
+
+/// What is told, as a stream.
+struct Told(tokio::sync::mpsc::Receiver<Result<Operation, Status>>);
+
+impl Stream for Told {
+    type Item = Result<Operation, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, turn: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(turn)
     }
 }
 
@@ -170,6 +278,19 @@ impl Execution for Rude {
         }
         let mut request = Rude::on(request);
         let asked = request.get_ref().action_digest.clone().expect("a digest");
+        let first = asked.hash.clone();
+        let first = self
+            .asked
+            .first
+            .lock()
+            .expect("a hash")
+            .get_or_insert(first)
+            .clone();
+        if let Some(code) = manners.refuses_first
+            && first == asked.hash
+        {
+            return Err(Status::new(code, "that one is not executed here"));
+        }
         if is_early(&self.asked.executions, manners.says_missing) {
             *self.asked.missing.lock().expect("a hash") = Some(asked.hash.clone());
             return Err(missing(&asked));
@@ -208,6 +329,15 @@ impl Execution for Rude {
         self.asked.waits.fetch_add(1, Ordering::SeqCst);
         if let Some(code) = self.manners.executing.on_waiting {
             return Err(Status::new(code, "nobody waits here"));
+        }
+        if is_early(&self.asked.waits, self.manners.executing.breaks_again) {
+            // The real server says nothing before the end.
+            let goes_on = Operation {
+                name: request.into_inner().name,
+                ..Operation::default()
+            };
+            let broken = Status::unavailable("the line broke");
+            return Ok(Response::new(Box::pin(iter([Ok(goes_on), Err(broken)]))));
         }
         let mut executions = self.executions();
         let stream = executions.wait_execution(Rude::on(request)).await?;

@@ -2,13 +2,16 @@
 //! workers of the tests (`tests/fixtures/buildgrid/bot.py`) that have buildbox-run
 //! execute. Only the sandbox is the one of the other tests.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::execution::layers::{self, layers};
-use super::execution::{Gate, executor_counts, until, with_executor};
+use super::execution::{Gate, artifact, executor_counts, until, with_executor};
+use super::rude::hash_of;
 use super::servers::{self, Server};
 use super::{artifacts, chain, executed, is_whole, run};
 use crate::ci::tools::must;
@@ -22,7 +25,7 @@ const WORKERS: usize = 2;
 const NOBODY: &str = "65534";
 
 /// What runs as long as this is there; the last is ended last.
-struct Cluster {
+pub struct Cluster {
     _workers: Vec<Server>,
     _store: Server,
     scheduler: Server,
@@ -30,7 +33,31 @@ struct Cluster {
 }
 
 impl Cluster {
+    /// Starts it; `options` are further ones of buildbox-run.
     fn start(options: &[String]) -> Cluster {
+        Cluster::with_tools(options, &[])
+    }
+
+    /// Starts it with workers that have these tools, in the words that actions ask for.
+    pub fn with_tools(options: &[String], tools: &[String]) -> Cluster {
+        let run = servers::buildbox().join("buildbox-run");
+        let mut words = vec![run.display().to_string()];
+        words.extend(servers::seen());
+        words.extend_from_slice(options);
+        Cluster::with_workers(&words, tools)
+    }
+
+    /// Starts it with workers that lay inputs as names of the files of their store,
+    /// which is this folder.
+    fn linking(store: &Path) -> Cluster {
+        let words = [python(), fixture("links.py"), store.to_owned()];
+        let mut words = words.map(|word| word.display().to_string()).to_vec();
+        words.extend(servers::seen());
+        Cluster::with_workers(&words, &[])
+    }
+
+    /// Starts it with workers that execute by these words.
+    fn with_workers(words: &[String], tools: &[String]) -> Cluster {
         let database = postgres();
         let url = format!("postgresql+psycopg2://postgres@{}/postgres", database.grpc);
         let mut migrate = Command::new(servers::buildgrid_program());
@@ -38,7 +65,7 @@ impl Cluster {
         let scheduler = buildgrid(&url);
         let remote = format!("http://{}", scheduler.grpc);
         let store = servers::casd(&["--cas-remote", &remote]);
-        let workers = (0..WORKERS).map(|number| worker(number, &scheduler, &store, options));
+        let workers = (0..WORKERS).map(|number| worker(number, &scheduler, &store, (words, tools)));
         Cluster {
             _workers: workers.collect(),
             _store: store,
@@ -47,7 +74,8 @@ impl Cluster {
         }
     }
 
-    fn url(&self) -> String {
+    /// The address of its scheduler.
+    pub fn url(&self) -> String {
         self.scheduler.url()
     }
 }
@@ -105,13 +133,15 @@ fn postgres() -> Server {
 fn buildgrid(database: &str) -> Server {
     let (folder, address) = (servers::scratch(), servers::free());
     let path = folder.path().join("scheduler.yml");
-    fs::write(&path, config(address, database)).expect("a file");
+    let config = config(address, database, &folder.path().join("blobs"));
+    fs::write(&path, config).expect("a file");
     let mut command = Command::new(servers::buildgrid_program());
     command.args(["server", "start", "-v"]).arg(path);
     servers::started(command, folder, [address, address])
 }
 
-fn config(address: SocketAddr, database: &str) -> String {
+fn config(address: SocketAddr, database: &str, blobs: &Path) -> String {
+    let blobs = blobs.display();
     format!(
         "server:
   - !channel
@@ -123,8 +153,8 @@ instances:
       - !sql-connection &sql
         connection-string: {database}
     storages:
-      - !lru-storage &cas
-        size: 512M
+      - !disk-storage &cas
+        path: {blobs}
     caches:
       - !lru-action-cache &results
         storage: *cas
@@ -141,7 +171,7 @@ instances:
             interval: 0.1
         property-set:
           !dynamic-property-set
-          match-property-keys: [libc]
+          match-property-keys: [libc, 'tool:python3']
     services:
       - !action-cache
         cache: *results
@@ -158,16 +188,30 @@ thread-pool-size: 100
     )
 }
 
+/// The Python that has BuildGrid.
+fn python() -> PathBuf {
+    servers::buildgrid_program().with_file_name("python")
+}
+
+fn fixture(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/buildgrid");
+    folder.join(name)
+}
+
 /// A worker; it listens nowhere, so its address is that of its scheduler.
-fn worker(number: usize, scheduler: &Server, store: &Server, options: &[String]) -> Server {
-    let program = servers::buildgrid_program();
-    let mut command = Command::new(program.with_file_name("python"));
-    let bot = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/buildgrid/bot.py");
-    command.arg(bot).arg(scheduler.grpc.to_string());
+fn worker(
+    number: usize,
+    scheduler: &Server,
+    store: &Server,
+    (words, tools): (&[String], &[String]),
+) -> Server {
+    let mut command = Command::new(python());
+    command
+        .arg(fixture("bot.py"))
+        .arg(scheduler.grpc.to_string());
     command.arg(format!("http://{}", store.grpc));
-    command.arg(format!("worker-{number}"));
-    command.arg(servers::buildbox().join("buildbox-run"));
-    command.args(servers::seen()).args(options);
+    command.arg(format!("worker-{number}")).args(words);
+    command.env("TOOLS", tools.join(" "));
     let address = scheduler.grpc;
     servers::started(command, servers::scratch(), [address, address])
 }
@@ -253,4 +297,105 @@ fn other_engine_ends_what_is_interrupted_and_says_what_it_lacks() {
     // It knows no worker with tools of the machine, and the client says for which.
     let ran = sandbox.mikado("run host").exits(1).says("tool:bash");
     drop(ran.says("remote: false"));
+}
+
+/// The mode and the hash of what each file of a worker's store holds, by its name.
+fn stored(store: &Path) -> BTreeMap<String, (u32, String)> {
+    let entries = fs::read_dir(store).expect("a store");
+    let stored = entries.map(|entry| {
+        let entry = entry.expect("a blob");
+        let mode = entry.metadata().expect("a mode").permissions().mode();
+        let bytes = fs::read(entry.path()).expect("a blob");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        (name, (mode & 0o7777, hash_of(&bytes)))
+    });
+    stored.collect()
+}
+
+/// Cards that spoil what they get, and one that uses it after them.
+fn spoiling() -> Sandbox {
+    let spoils = |path: &str| {
+        format!(
+            "chmod u+w \"{path}\" 2>/dev/null || :; (echo spoilt >> \"{path}\") 2>/dev/null || :"
+        )
+    };
+    let runner = |inputs: &str, steps: &[&str]| {
+        let steps: Vec<String> = steps.iter().map(|step| format!("      {step}\n")).collect();
+        format!("inputs: [{inputs}]\nsteps:\n  - run: |\n{}", steps.concat())
+    };
+    let made = "cp input \"$OUT/made\"; cp program \"$OUT/program\"";
+    let of_first = spoils("$REQUIRES/first/made");
+    let of_program = spoils("$REQUIRES/first/program");
+    let inputs = "{paths: [input, program]}";
+    let sandbox = Sandbox::new()
+        .file("input", "what goes in\n")
+        .file("program", "#!/bin/sh\necho runs\n")
+        .runner("makes", &runner(inputs, &[made]))
+        .runner(
+            "spoils",
+            &runner(
+                inputs,
+                &[
+                    &spoils("input"),
+                    "chmod 777 program",
+                    &of_first,
+                    &of_program,
+                    "wc -l < input > \"$OUT/lines\"",
+                ],
+            ),
+        )
+        .runner(
+            "uses",
+            &runner(
+                "{paths: [input]}",
+                &[
+                    "cat input \"$REQUIRES/first/made\" > \"$OUT/all\"",
+                    "\"$REQUIRES/first/program\" >> \"$OUT/all\"",
+                ],
+            ),
+        )
+        .card("first", "status: active\nrunner: makes")
+        .card(
+            "second",
+            "status: active\nrequires: [first]\nrunner: spoils",
+        )
+        .card(
+            "third",
+            "status: active\nrequires: [first, second]\nrunner: uses",
+        );
+    let path = sandbox.path("program");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a mode");
+    sandbox
+}
+
+#[test]
+fn step_that_writes_to_its_inputs_spoils_no_store_that_a_worker_links_them_into() {
+    let store = servers::scratch();
+    let cluster = Cluster::linking(store.path());
+    let here = spoiling();
+    let there = with_executor(spoiling(), &cluster.url());
+    let [_, ran] = [&here, &there].map(|sandbox| {
+        let ran = sandbox.mikado("run third --no-mark --format json");
+        ran.exits(0)
+    });
+    let counts = executor_counts(&ran);
+    assert_eq!(
+        (&counts["executed"], &counts["failed"]),
+        (&3.into(), &0.into()),
+        "{counts}"
+    );
+    for card in ["first", "second", "third"] {
+        assert_eq!(artifact(&here, card), artifact(&there, card), "{card}");
+    }
+    is_whole(&there);
+    let stored = stored(store.path());
+    // Both inputs and what `first` made of them, the driver, folders.
+    assert!(stored.len() > 5, "{stored:?}");
+    for (name, (mode, hash)) in &stored {
+        let (of, wanted) = match name.strip_suffix(".x") {
+            Some(of) => (of, 0o555),
+            None => (name.as_str(), 0o444),
+        };
+        assert_eq!((of, wanted), (hash.as_str(), *mode), "{name}");
+    }
 }

@@ -52,6 +52,11 @@ impl Run {
         kill_process(pid, Signal::INT).expect("a signal");
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a state").is_some()
+    }
+
     /// Kills it.
     pub fn kill(&mut self) {
         self.child.kill().expect("a killed program");

@@ -1,8 +1,13 @@
 //! How executions end elsewhere: they fail, take too long, are interrupted, are
 //! wanted by two at once.
 
-use serde_json::Value;
+use std::sync::atomic::Ordering;
 
+use serde_json::Value;
+use tonic::Code;
+
+use super::super::rude::{self, Call, Manners};
+use super::super::rude_executor::Executing;
 use super::super::servers;
 use super::{Gate, artifact, counts_of, ending, until, with_executor};
 use crate::support::followed::Run;
@@ -137,6 +142,42 @@ fn interrupt_leaves_nothing_running_there() {
     // It is no failure, and the next run executes them.
     gate.open();
     drop(sandbox.mikado("run one two three").exits(0));
+}
+
+#[test]
+fn interrupt_ends_whatever_a_server_is_waited_for() {
+    let fails = Executing {
+        ends_with: Some(Code::Internal),
+        ..Executing::default()
+    };
+    for (silent, executing) in [
+        ((Call::Capabilities, 0), Executing::default()),
+        // Where an artifact comes.
+        ((Call::Read, 0), Executing::default()),
+        // Where it is asked whether something is missing that was there.
+        ((Call::Missing, 1), fails),
+    ] {
+        let server = servers::executing_casd(&[]);
+        let manners = Manners {
+            silent: Some(silent),
+            executing,
+            ..Manners::default()
+        };
+        let rude = rude::before(server.grpc, manners);
+        let sandbox = with_executor(cards("inputs: []\nsteps: [{run: 'true'}]"), &rude.url);
+        sandbox.write("mikado.yaml", "executor: {stall: 10m}\n");
+        let mut run = Run::start(&sandbox, "fine");
+        let unanswered = || rude.asked.unanswered.load(Ordering::SeqCst) > 0;
+        until("it asks nothing", unanswered);
+        run.interrupt();
+        until("it waits on", || run.has_ended());
+        let events = run.exits(130);
+        assert_eq!(
+            ending(&events, "fine")["outcome"],
+            "notStarted",
+            "{silent:?}"
+        );
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod endings;
 pub mod layers;
 mod manners;
 mod mixed;
+mod together;
+mod unverified;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,7 +40,7 @@ pub fn counts_of(events: &[Value]) -> Value {
 
 /// Waits until something holds.
 #[track_caller]
-pub fn until(what: &str, holds: impl Fn() -> bool) {
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < Duration::from_secs(90), "{what}");

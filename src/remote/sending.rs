@@ -1,0 +1,163 @@
+//! What a server that executes was sent in this run, and what it is sent just now.
+//!
+//! Cards that start together share blobs: each blob goes once, and whoever else
+//! needs it waits for that. Whoever ends, sent or not, gives back what is left, and
+//! another one sends it then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use tokio::sync::watch;
+
+use super::cache::hold;
+use super::client::Client;
+use super::executor_tally::ExecutorTally;
+use super::fault::Fault;
+use super::origin::Origin;
+use super::tally::add;
+use super::transfer;
+use crate::digest::Digest;
+
+/// The blobs of a server, as far as this run knows.
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    blobs: Mutex<Blobs>,
+    /// A word whenever a card has sent something, or gives it up.
+    moved: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Blobs {
+    /// It has these.
+    there: BTreeSet<Digest>,
+    /// Of these it said that it lacks them, whatever it says when it is asked.
+    lost: BTreeSet<Digest>,
+    /// A card sends these just now.
+    under_way: BTreeSet<Digest>,
+}
+
+/// What is left to be sent for a card.
+enum Left<'a> {
+    /// These, by this card.
+    Mine(Claim<'a>),
+    /// What others send.
+    Theirs,
+    Nothing,
+}
+
+impl Sending {
+    /// Uploads what the server lacks of `blobs`, or waits until others have.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them could not be uploaded, or is not here.
+    pub(super) async fn send(
+        &self,
+        client: &Client,
+        blobs: &BTreeMap<Digest, Option<Origin>>,
+        tally: &ExecutorTally,
+    ) -> Result<(), Fault> {
+        loop {
+            // Before the look, so that no word comes between.
+            let mut moved = self.moved.subscribe();
+            match self.left(blobs) {
+                Left::Mine(claim) => claim.send(client, blobs, tally).await?,
+                // It lasts as long as this.
+                Left::Theirs => drop(moved.changed().await),
+                Left::Nothing => return Ok(()),
+            }
+        }
+    }
+
+    fn left(&self, blobs: &BTreeMap<Digest, Option<Origin>>) -> Left<'_> {
+        let mut known = hold(&self.blobs);
+        let unknown = blobs.keys().filter(|digest| !known.there.contains(digest));
+        let (theirs, mine): (BTreeSet<Digest>, BTreeSet<Digest>) =
+            unknown.partition(|digest| known.under_way.contains(digest));
+        if mine.is_empty() {
+            return match theirs.is_empty() {
+                true => Left::Nothing,
+                false => Left::Theirs,
+            };
+        }
+        known.under_way.extend(&mine);
+        Left::Mine(Claim {
+            sending: self,
+            blobs: mine,
+        })
+    }
+
+    /// Takes back that the server has these, which are `said` to be missing or were
+    /// not found.
+    pub(super) fn forget(&self, blobs: &BTreeSet<Digest>, said: bool) {
+        let mut known = hold(&self.blobs);
+        for digest in blobs {
+            known.there.remove(digest);
+        }
+        if said {
+            known.lost.extend(blobs);
+        }
+    }
+}
+
+/// Blobs that one card sends; what is left of them is given back when it is dropped.
+struct Claim<'a> {
+    sending: &'a Sending,
+    blobs: BTreeSet<Digest>,
+}
+
+impl Claim<'_> {
+    async fn send(
+        mut self,
+        client: &Client,
+        blobs: &BTreeMap<Digest, Option<Origin>>,
+        tally: &ExecutorTally,
+    ) -> Result<(), Fault> {
+        let mut missing = transfer::missing(client, &self.blobs).await?;
+        missing.extend(hold(&self.sending.blobs).lost.intersection(&self.blobs));
+        let mut sent = BTreeMap::new();
+        for digest in &missing {
+            match blobs.get(digest) {
+                Some(Some(origin)) => drop(sent.insert(*digest, origin.clone())),
+                _ => return Err(Fault::Gone(*digest)),
+            }
+        }
+        self.are_there(&self.blobs.difference(&missing).copied().collect());
+        add(&tally.blobs_up, sent.len() as u64);
+        // Nobody waits for what is large who needs what is small alone.
+        let limits = client.limits().await?;
+        let (small, large): (BTreeMap<_, _>, BTreeMap<_, _>) = sent
+            .into_iter()
+            .partition(|(digest, _)| limits.is_small(digest.size));
+        for part in [small, large] {
+            let digests = part.keys().copied().collect();
+            transfer::send(client, part).await?;
+            self.are_there(&digests);
+        }
+        Ok(())
+    }
+
+    /// Notes that the server has these.
+    fn are_there(&mut self, blobs: &BTreeSet<Digest>) {
+        let mut known = hold(&self.sending.blobs);
+        for digest in blobs {
+            self.blobs.remove(digest);
+            known.under_way.remove(digest);
+            known.lost.remove(digest);
+        }
+        known.there.extend(blobs);
+        drop(known);
+        self.sending.moved.send_modify(|()| {});
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut known = hold(&self.sending.blobs);
+        for digest in &self.blobs {
+            known.under_way.remove(digest);
+        }
+        drop(known);
+        self.sending.moved.send_modify(|()| {});
+    }
+}
