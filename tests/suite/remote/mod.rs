@@ -12,7 +12,7 @@ mod nginx;
 mod poison;
 mod rude;
 mod rude_executor;
-mod scheduler;
+pub mod scheduler;
 pub mod servers;
 mod shared;
 mod tls;
