@@ -89,7 +89,10 @@ pub struct Schedule {
     /// full, only the others are looked through.
     ready: Ready,
     ready_elsewhere: Ready,
-    held: usize,
+    /// Those that may start and take no time, here or elsewhere.
+    ready_short: Ready,
+    held: Ready,
+    is_short: Vec<bool>,
     remaining: Vec<u64>,
     running_jobs: usize,
     running_memory: u64,
@@ -137,7 +140,9 @@ impl Schedule {
             weights,
             ready,
             ready_elsewhere,
-            held: 0,
+            ready_short: Ready::new(),
+            held: Ready::new(),
+            is_short: vec![false; count],
             remaining,
             running_jobs: 0,
             running_memory: 0,
@@ -169,28 +174,43 @@ impl Schedule {
             };
             starts && weight.group.is_none_or(is_free)
         };
-        let first = |ready: &Ready, is_full: bool| match is_full {
-            true => None,
-            false => {
-                let mut ready = ready.iter();
-                ready.find(|(_, card)| fits(self.weights[*card])).copied()
+        let first = |ready: &Ready| {
+            let mut ready = ready.iter();
+            ready.find(|(_, card)| fits(self.weights[*card])).copied()
+        };
+        // Room for those that are held and go before it.
+        let leaves_room = |entry: &(Reverse<u64>, Number)| {
+            let weight = self.weights[entry.1];
+            let before = self
+                .held
+                .range(..entry)
+                .map(|(_, card)| self.weights[*card]);
+            let before = before.filter(|held| held.elsewhere == weight.elsewhere);
+            match weight.elsewhere {
+                true => self.running_elsewhere + before.count() < self.limits.remote_jobs,
+                false => match before.map(|held| held.jobs).sum() {
+                    0 => true,
+                    held => self.running_jobs + held + weight.jobs <= self.limits.jobs,
+                },
             }
         };
+        let long = |ready: &Ready, is_full: bool| match is_full {
+            true => None,
+            false => first(ready).filter(leaves_room),
+        };
         let entries = [
-            first(&self.ready, is_full),
-            first(&self.ready_elsewhere, is_full_elsewhere),
+            long(&self.ready, is_full),
+            long(&self.ready_elsewhere, is_full_elsewhere),
+            first(&self.ready_short),
         ];
         let entry = entries.into_iter().flatten().min()?;
         let card = entry.1;
+        self.ready_of(card).remove(&entry);
         self.states[card] = State::Running;
         let weight = self.weights[card];
         match weight.elsewhere {
-            true => {
-                self.ready_elsewhere.remove(&entry);
-                self.running_elsewhere += 1;
-            }
+            true => self.running_elsewhere += 1,
             false => {
-                self.ready.remove(&entry);
                 self.running_cards += 1;
                 self.running_jobs += weight.jobs;
                 self.running_memory += weight.memory;
@@ -250,35 +270,43 @@ impl Schedule {
     }
 
     fn ready_of(&mut self, card: Number) -> &mut Ready {
-        match self.weights[card].elsewhere {
-            true => &mut self.ready_elsewhere,
-            false => &mut self.ready,
+        match (self.is_short[card], self.weights[card].elsewhere) {
+            (true, _) => &mut self.ready_short,
+            (false, true) => &mut self.ready_elsewhere,
+            (false, false) => &mut self.ready,
         }
     }
 
-    /// Keeps a card that may start from starting until it is released.
+    /// Keeps a card that may start from starting until it is released. Its room is
+    /// kept for it, but for those that take no time.
     pub fn hold(&mut self, card: Number) {
         if self.states[card] == State::Ready {
             let entry = (Reverse(self.remaining[card]), card);
             self.ready_of(card).remove(&entry);
+            self.held.insert(entry);
             self.states[card] = State::Held;
-            self.held += 1;
         }
     }
 
-    /// Lets a card start that was held.
-    pub fn release(&mut self, card: Number) {
+    /// Lets a card start that was held. `is_short` says that it takes no time.
+    pub fn release(&mut self, card: Number, is_short: bool) {
         if self.states[card] == State::Held {
             let entry = (Reverse(self.remaining[card]), card);
+            self.held.remove(&entry);
+            self.is_short[card] = is_short;
             self.ready_of(card).insert(entry);
             self.states[card] = State::Ready;
-            self.held -= 1;
         }
     }
 
     /// Whether a card is held that will start when it is released.
     pub fn holds(&self) -> bool {
-        self.held > 0 && !self.stopped
+        !self.held.is_empty() && !self.stopped
+    }
+
+    /// Whether nothing more starts.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// Starts nothing more.
@@ -286,7 +314,8 @@ impl Schedule {
         self.stopped = true;
     }
 
-    /// The cards that may start and are held back by the limits, the next first.
+    /// The cards that may start and for which the limits leave no room, the next
+    /// first; without those that take no time.
     pub fn waiting(&self) -> impl Iterator<Item = Number> {
         let mut here = self.ready.iter().peekable();
         let mut elsewhere = self.ready_elsewhere.iter().peekable();
@@ -312,8 +341,13 @@ impl Schedule {
 
     /// Whether nothing runs and nothing more will start.
     pub fn is_over(&self) -> bool {
-        let is_none_ready = self.ready.is_empty() && self.ready_elsewhere.is_empty();
-        self.running() == 0 && (self.stopped || is_none_ready && self.held == 0)
+        let waits = [
+            &self.ready,
+            &self.ready_elsewhere,
+            &self.ready_short,
+            &self.held,
+        ];
+        self.running() == 0 && (self.stopped || waits.iter().all(|ready| ready.is_empty()))
     }
 }
 
@@ -366,6 +400,28 @@ mod tests {
         assert_eq!(schedule.start(), None);
         schedule.finish(1, Ended::Satisfied);
         assert_eq!(schedule.start(), Some(0));
+    }
+
+    #[test]
+    fn room_is_kept_for_a_held_card_but_for_what_takes_no_time() {
+        // 0, then 1 and 2 after it; 3, 4 and 5 alone.
+        let before = [vec![], vec![0], vec![1], vec![], vec![], vec![]];
+        let mut schedule = schedule(&before, limits(1));
+        for card in [0, 3, 4] {
+            schedule.hold(card);
+        }
+        schedule.release(3, false);
+        schedule.release(4, true);
+        assert_eq!(schedule.start(), Some(4));
+        schedule.finish(4, Ended::Satisfied);
+        assert_eq!((schedule.start(), schedule.holds()), (None, true));
+        schedule.release(0, false);
+        assert_eq!((schedule.start(), schedule.holds()), (Some(0), false));
+        schedule.finish(0, Ended::Satisfied);
+        // With room for both, one goes on beside the other.
+        schedule.limits.jobs = 2;
+        schedule.hold(1);
+        assert_eq!((schedule.start(), schedule.start()), (Some(3), None));
     }
 
     #[test]
@@ -498,7 +554,7 @@ mod tests {
                 prop_assert!(running.len() <= jobs);
                 if running.is_empty() {
                     for card in held.drain(..) {
-                        schedule.release(card);
+                        schedule.release(card, card % 3 == 0);
                     }
                     continue;
                 }

@@ -366,7 +366,8 @@ impl Engine {
                     schedule.finish(number, ended);
                 }
                 Some(looked) = ahead.tasks.join_next() => {
-                    schedule.release(looked.map_err(|e| Error::Bug(e.to_string()))?);
+                    let looked = looked.map_err(|e| Error::Bug(e.to_string()))?;
+                    ahead.take(looked, &mut schedule);
                 }
                 Some(event) = received.recv() => listener(&event),
                 exit = signals.next() => {

@@ -150,11 +150,17 @@ impl New<'_> {
                 let new = records.iter().filter(|record| !record.kind.is_of_tree());
                 let new: HashSet<(&Path, Kind)> =
                     new.map(|record| (&*record.path, record.kind)).collect();
+                let trees_anew = records.iter().filter(|record| record.kind == Kind::Tree);
+                let trees_anew: HashSet<&Path> = trees_anew.map(|record| &*record.path).collect();
+                let is_anew = |path: &Path| path.ancestors().any(|at| trees_anew.contains(at));
                 let mut table = Table::below(index.places()?);
                 index.keep(
                     &mut table,
                     |card| !cards.contains(&card) || trees.contains(&card),
-                    |card, path, kind| !cards.contains(&card) && !new.contains(&(path, kind)),
+                    |card, path, kind| match kind.is_of_tree() {
+                        true => !is_anew(path),
+                        false => !cards.contains(&card) && !new.contains(&(path, kind)),
+                    },
                 )?;
                 table
             }

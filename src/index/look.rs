@@ -256,8 +256,8 @@ impl Index {
     }
 
     /// Adds to a table below the same places what is kept of each path: of artifacts
-    /// where `is_tree_kept` says so of their card, of others where `is_kept` does of
-    /// the card, the path and how it is looked at. `None` where it can't be read.
+    /// of one card where `is_tree_kept` says so of that, of others where `is_kept` does
+    /// of the card, the path and how it is looked at. `None` where it can't be read.
     pub(super) fn keep(
         &self,
         table: &mut Table,
@@ -269,7 +269,7 @@ impl Index {
         for record in self.part(1).chunks_exact(RECORD) {
             let head = self.head(record)?;
             let path = head.path.to_bytes();
-            let stays = if head.kind.is_of_tree() {
+            let stays = if head.kind.is_of_tree() && head.card != NO_CARD {
                 is_tree_kept(head.card)
             } else {
                 whole.clear();

@@ -231,7 +231,12 @@ impl Executor {
         let done = line.runtime.spawn(run).await;
         let (done, is_gone) =
             done.unwrap_or_else(|error| (Err(Fault::Here(format!("BUG: {error}")).into()), false));
-        if done.is_ok() {
+        let is_answered = match &done {
+            Ok(_) => true,
+            Err(Undone::Fault(fault)) => !fault.may_pass(),
+            Err(Undone::Cancelled(_)) => false,
+        };
+        if is_answered {
             hold(&self.refused).clear();
         }
         match &done {
@@ -278,7 +283,13 @@ impl Executor {
         }
         let (mut sent_again, mut again, mut anew) = (0, 0, job.anew);
         loop {
-            let send = self.sending.send(client, &job.blobs, &self.tally);
+            // Others may have found out meanwhile that it is not to be had.
+            if let Some(fault) = self.fault() {
+                return Err(fault.into());
+            }
+            let send = self
+                .sending
+                .send(client, &job.blobs, &self.tally, || self.fault());
             match unless_cancelled(cancelled, send).await? {
                 Ok(()) => {}
                 // A cache does without; here somebody waits for the card.
@@ -441,7 +452,7 @@ async fn printed(client: &Client, raw: &[u8], digest: &Option<api::Digest>) -> V
 /// Whether a server answers nothing, after a card for which it could not be had.
 async fn is_gone(client: &Client) -> bool {
     match client.grpc() {
-        Some(grpc) => grpc.limits().await.is_err(),
+        Some(grpc) => matches!(grpc.limits().await, Err(fault) if fault.may_pass()),
         None => false,
     }
 }

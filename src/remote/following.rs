@@ -43,10 +43,11 @@ impl Executor {
     ) -> Result<Followed, Fault> {
         let mut name: Option<String> = None;
         let mut clock = Clock::new(job.timeout);
-        let mut broken = 0;
+        // How often it broke since it was told of, and how often it was asked for.
+        let (mut broken, mut asked) = (0, 0);
         let mut last = Status::unavailable("its stream ended");
         loop {
-            if broken > AGAIN {
+            if broken > AGAIN || (name.is_none() && asked > AGAIN) {
                 return Err(grpc.fault(&last));
             }
             if broken > 0 {
@@ -62,6 +63,7 @@ impl Executor {
             let mut operations = match &name {
                 Some(name) => grpc.wait_for(name, &job.key),
                 None => {
+                    asked += 1;
                     clock = Clock::new(job.timeout);
                     grpc.execute(&job.key, anew)
                 }
@@ -78,7 +80,7 @@ impl Executor {
                         return Ok(Followed::TooLong);
                     }
                     // It may be at it for hours, and still be there.
-                    asked = is_there(grpc) => match asked {
+                    there = is_there(grpc) => match there {
                         Ok(()) => continue,
                         Err(fault) => {
                             last = Status::unavailable(fault.to_string());
@@ -88,8 +90,7 @@ impl Executor {
                 };
                 match next {
                     Some(Ok(operation)) => {
-                        // It goes on there, and the next word may be the last. What
-                        // is asked for again begins anew, and may do so for ever.
+                        // It goes on there, and the next word may be the last.
                         if is_taken_up {
                             broken = 0;
                         }
@@ -99,7 +100,7 @@ impl Executor {
                         match operations::read(&operation) {
                             Said::Queued => clock.waits(),
                             Said::Executing => clock.begins(),
-                            Said::Going => {}
+                            Said::Going => clock.goes_on(),
                             Said::Over(response) => return Ok(Followed::Over(response)),
                             Said::Lost(status) => return Ok(Followed::Refused(status)),
                         }
@@ -143,6 +144,13 @@ impl Clock {
     fn waits(&mut self) {
         if !self.has_begun {
             self.deadline = None;
+        }
+    }
+
+    /// Where a server that told of the queue tells of no worker, this has to do.
+    fn goes_on(&mut self) {
+        if self.deadline.is_none() {
+            self.begins();
         }
     }
 
@@ -277,7 +285,13 @@ mod tests {
         tokio::time::advance(limit / 2).await;
         clock.begins();
         clock.waits();
+        clock.goes_on();
         assert_eq!(clock.deadline, ends);
+        // One that tells of the queue, and of no worker.
+        let mut clock = Clock::new(Some(limit));
+        clock.waits();
+        clock.goes_on();
+        assert_eq!(clock.deadline, Some(Instant::now() + limit));
         assert_eq!(Clock::new(None).deadline, None);
     }
 }

@@ -36,15 +36,6 @@ struct Blobs {
     under_way: BTreeSet<Digest>,
 }
 
-/// What is left to be sent for a card.
-enum Left<'a> {
-    /// These, by this card.
-    Mine(Claim<'a>),
-    /// What others send.
-    Theirs,
-    Nothing,
-}
-
 impl Sending {
     /// Uploads what the server lacks of `blobs`, or waits until others have.
     ///
@@ -56,35 +47,39 @@ impl Sending {
         client: &Client,
         blobs: &BTreeMap<Digest, Option<Origin>>,
         tally: &ExecutorTally,
+        is_down: impl Fn() -> Option<Fault>,
     ) -> Result<(), Fault> {
+        let mut pending: BTreeSet<Digest> = blobs.keys().copied().collect();
         loop {
             // Before the look, so that no word comes between.
             let mut moved = self.moved.subscribe();
-            match self.left(blobs) {
-                Left::Mine(claim) => claim.send(client, blobs, tally).await?,
+            let mine = self.claimed(&mut pending);
+            if !mine.blobs.is_empty() {
+                if let Some(fault) = is_down() {
+                    return Err(fault);
+                }
+                mine.send(client, blobs, tally).await?;
+            } else if pending.is_empty() {
+                return Ok(());
+            } else {
                 // It lasts as long as this.
-                Left::Theirs => drop(moved.changed().await),
-                Left::Nothing => return Ok(()),
+                drop(moved.changed().await);
             }
         }
     }
 
-    fn left(&self, blobs: &BTreeMap<Digest, Option<Origin>>) -> Left<'_> {
+    /// What of the `pending` blobs nobody has sent or sends, to be sent by who asks.
+    /// What others send just now stays pending.
+    fn claimed(&self, pending: &mut BTreeSet<Digest>) -> Claim<'_> {
         let mut known = hold(&self.blobs);
-        let unknown = blobs.keys().filter(|digest| !known.there.contains(digest));
-        let (theirs, mine): (BTreeSet<Digest>, BTreeSet<Digest>) =
-            unknown.partition(|digest| known.under_way.contains(digest));
-        if mine.is_empty() {
-            return match theirs.is_empty() {
-                true => Left::Nothing,
-                false => Left::Theirs,
-            };
-        }
+        pending.retain(|digest| !known.there.contains(digest));
+        let mine = pending.extract_if(.., |digest| !known.under_way.contains(digest));
+        let mine: BTreeSet<Digest> = mine.collect();
         known.under_way.extend(&mine);
-        Left::Mine(Claim {
+        Claim {
             sending: self,
             blobs: mine,
-        })
+        }
     }
 
     /// Takes back that the server has these, which are `said` to be missing or were
@@ -123,15 +118,15 @@ impl Claim<'_> {
             }
         }
         self.are_there(&self.blobs.difference(&missing).copied().collect());
-        add(&tally.blobs_up, sent.len() as u64);
         // Nobody waits for what is large who needs what is small alone.
         let limits = client.limits().await?;
         let (small, large): (BTreeMap<_, _>, BTreeMap<_, _>) = sent
             .into_iter()
             .partition(|(digest, _)| limits.is_small(digest.size));
         for part in [small, large] {
-            let digests = part.keys().copied().collect();
+            let digests: BTreeSet<Digest> = part.keys().copied().collect();
             transfer::send(client, part).await?;
+            add(&tally.blobs_up, digests.len() as u64);
             self.are_there(&digests);
         }
         Ok(())
@@ -139,6 +134,9 @@ impl Claim<'_> {
 
     /// Notes that the server has these.
     fn are_there(&mut self, blobs: &BTreeSet<Digest>) {
+        if blobs.is_empty() {
+            return;
+        }
         let mut known = hold(&self.sending.blobs);
         for digest in blobs {
             self.blobs.remove(digest);
@@ -153,6 +151,9 @@ impl Claim<'_> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
+        if self.blobs.is_empty() {
+            return;
+        }
         let mut known = hold(&self.sending.blobs);
         for digest in &self.blobs {
             known.under_way.remove(digest);

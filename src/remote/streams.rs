@@ -138,9 +138,9 @@ impl Grpc {
                     attempt += 1;
                     tokio::time::sleep(PAUSE).await;
                     match self.written(&name).await {
-                        // Some take what they have for the whole, and what is
-                        // compressed has no size to compare with.
-                        Some(status) if status.complete && (zstd || has_all(&status, digest)) => {
+                        // Some take what they have for the whole. What is compressed
+                        // has no size to compare with, and is sent again.
+                        Some(status) if !zstd && status.complete && has_all(&status, digest) => {
                             return Ok(());
                         }
                         Some(status) if !zstd && !status.complete && status.committed_size > 0 => {

@@ -180,7 +180,12 @@ impl Store {
                 collected.left -= candidate.disk;
             }
         }
-        let won = self.drop_records(!alive.is_empty())?;
+        let won = {
+            // Who comes meanwhile waits, and finds no record that goes.
+            let _gate = lockfile::lock_briefly(&self.layout.gate(), false)?;
+            let alive = scratch::alive(&self.layout.tmp, Some(scratch.path()))?;
+            self.drop_records(!alive.is_empty())?
+        };
         collected.bytes += won;
         collected.left = collected.left.saturating_sub(won);
         let last = Last {

@@ -196,3 +196,50 @@ fn an_index_that_is_torn_or_foreign_is_none() {
         sandbox.mikado("run b").exits(0).says("2 up to date");
     }
 }
+
+/// Where some cards are looked at, the index is made of the old one: it may not grow
+/// with each such run, and what it says of artifacts must be what is there.
+#[test]
+fn an_index_that_is_written_in_parts_says_no_more_than_a_whole_one() {
+    let same = "inputs: [{ paths: [in.txt] }]\nsteps: ['cp in.txt $OUT/x; echo y > $OUT/y']";
+    let sandbox = Sandbox::new()
+        .file("in.txt", "0\n")
+        .runner("same", same)
+        .card("a", "status: active\nrunner: same\nwith: {}")
+        .card("b", "status: active\nrunner: same\nwith: {}")
+        .card("c", "status: active\nrequires: [a]\nrunner: same\nwith: {}")
+        .committed();
+    let folder = sandbox.path(".mikado/index");
+    let size = || {
+        let files = fs::read_dir(&folder).expect("a folder");
+        let index = files.map(|file| file.expect("a file").path());
+        let index = index.filter(|path| path.extension().is_none());
+        let sizes: Vec<u64> = index
+            .map(|path| fs::metadata(path).expect("an index").len())
+            .collect();
+        assert_eq!(sizes.len(), 1);
+        sizes[0]
+    };
+    sandbox.mikado("run --all").exits(0).says("executed");
+    settle(&sandbox, "run --all");
+    let whole = size();
+    for number in 1..4 {
+        fs::write(sandbox.path("in.txt"), format!("{number}\n")).expect("an input");
+        sandbox.mikado("run --all").exits(0);
+        settle(&sandbox, "run --all");
+        assert_eq!(size(), whole, "after {number}");
+    }
+    // A link that is made again, and an artifact that is.
+    fs::remove_file(sandbox.path(".mikado/artifacts/c")).expect("a link");
+    sandbox.mikado("run --all").exits(0).says("up to date");
+    settle(&sandbox, "run --all");
+    assert_eq!(size(), whole);
+    let tree = fs::canonicalize(sandbox.path(".mikado/artifacts/c")).expect("an artifact");
+    chmod(&sandbox, ".mikado/artifacts/c/x", 0o644);
+    fs::write(tree.join("x"), "changed").expect("a file");
+    sandbox.mikado("run --all").exits(0).says("executed");
+    settle(&sandbox, "run --all");
+    without_records(&sandbox);
+    sandbox.mikado("run --all").exits(0).says("3 up to date");
+    assert_eq!(size(), whole);
+}
