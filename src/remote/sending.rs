@@ -73,8 +73,8 @@ impl Sending {
     fn claimed(&self, pending: &mut BTreeSet<Digest>) -> Claim<'_> {
         let mut known = hold(&self.blobs);
         pending.retain(|digest| !known.there.contains(digest));
-        let mine = pending.extract_if(.., |digest| !known.under_way.contains(digest));
-        let mine: BTreeSet<Digest> = mine.collect();
+        let mine: BTreeSet<Digest> = pending.difference(&known.under_way).copied().collect();
+        pending.retain(|digest| known.under_way.contains(digest));
         known.under_way.extend(&mine);
         Claim {
             sending: self,
