@@ -56,10 +56,11 @@ fn programs() -> tempfile::TempDir {
     programs
 }
 
-/// A machine whose builds are executed by the server that is its cache, too.
-fn machine(sandbox: Sandbox, url: &str, mode: &str) -> Sandbox {
+/// A machine whose builds are executed by the server that is its cache, too. The
+/// `namespace` is of one test alone, since they share the store of the first run.
+fn machine(sandbox: Sandbox, url: &str, namespace: &str, mode: &str) -> Sandbox {
     let sandbox = with_cache(with_executor(sandbox, url), url, mode);
-    sandbox.env("MIKADO_CACHE_NAMESPACE", "executed-elsewhere")
+    sandbox.env("MIKADO_CACHE_NAMESPACE", namespace)
 }
 
 fn run(sandbox: &Sandbox) -> Ran {
@@ -69,8 +70,8 @@ fn run(sandbox: &Sandbox) -> Ran {
 
 /// Has all builds executed by a server, which must come out as they do here; then
 /// nothing is, for a fresh clone with an empty store.
-fn executes_all_of_it_once(url: &str) {
-    let first = machine(warm(), url, "read-write");
+fn executes_all_of_it_once(url: &str, namespace: &str) {
+    let first = machine(warm(), url, namespace, "read-write");
     let first = first.env("MIKADO_CACHE_TOKEN", "nobody-looks-at-it");
     let ran = run(&first);
     let counts = executor_counts(&ran);
@@ -81,7 +82,7 @@ fn executes_all_of_it_once(url: &str) {
     assert_eq!(begun(&ran), all);
     assert_eq!(artifacts(&ran), cold().artifacts);
 
-    let second = machine(Sandbox::of_checkout(), url, "read");
+    let second = machine(Sandbox::of_checkout(), url, namespace, "read");
     let ran = run(&second);
     assert_eq!(begun(&ran), NOTHING, "{}", ran.all());
     for kind in ["partStarted", "toolProvisioning"] {
@@ -100,12 +101,12 @@ fn whole_chain_is_executed_elsewhere_with_the_artifacts_of_a_run_here() {
     let options: Vec<String> = options.map(|o| format!("--runner-arg={o}")).collect();
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let server = servers::executing_casd(&options);
-    executes_all_of_it_once(&server.url());
+    executes_all_of_it_once(&server.url(), "on-a-worker");
 }
 
 #[test]
 fn whole_chain_comes_out_of_another_engine_and_a_second_machine_executes_nothing() {
     let programs = programs();
     let cluster = Cluster::with_tools(&with_python(programs.path()), &[python()]);
-    executes_all_of_it_once(&cluster.url());
+    executes_all_of_it_once(&cluster.url(), "on-workers-of-a-scheduler");
 }
