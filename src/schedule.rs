@@ -244,7 +244,7 @@ impl Schedule {
                 if let State::Waiting(count) = self.states[dependent] {
                     self.states[dependent] = match count {
                         1 => {
-                            let entry = (Reverse(self.remaining[dependent]), dependent);
+                            let entry = self.entry(dependent);
                             self.ready_of(dependent).insert(entry);
                             State::Ready
                         }
@@ -269,6 +269,11 @@ impl Schedule {
         lost.into_iter().collect()
     }
 
+    /// A card's place among those that may start.
+    fn entry(&self, card: Number) -> (Reverse<u64>, Number) {
+        (Reverse(self.remaining[card]), card)
+    }
+
     fn ready_of(&mut self, card: Number) -> &mut Ready {
         match (self.is_short[card], self.weights[card].elsewhere) {
             (true, _) => &mut self.ready_short,
@@ -281,7 +286,7 @@ impl Schedule {
     /// kept for it, but for those that take no time.
     pub fn hold(&mut self, card: Number) {
         if self.states[card] == State::Ready {
-            let entry = (Reverse(self.remaining[card]), card);
+            let entry = self.entry(card);
             self.ready_of(card).remove(&entry);
             self.held.insert(entry);
             self.states[card] = State::Held;
@@ -291,7 +296,7 @@ impl Schedule {
     /// Lets a card start that was held. `is_short` says that it takes no time.
     pub fn release(&mut self, card: Number, is_short: bool) {
         if self.states[card] == State::Held {
-            let entry = (Reverse(self.remaining[card]), card);
+            let entry = self.entry(card);
             self.held.remove(&entry);
             self.is_short[card] = is_short;
             self.ready_of(card).insert(entry);

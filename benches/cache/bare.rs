@@ -25,15 +25,22 @@ pub struct Bare {
     pub calls: usize,
 }
 
-/// Asks for these actions, all of which must be there.
-pub fn ask(server: SocketAddr, actions: &[Digest]) -> Bare {
+fn block_on<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    runtime.expect("a runtime").block_on(async {
+    runtime.expect("a runtime").block_on(work)
+}
+
+fn endpoint(server: SocketAddr) -> Endpoint {
+    Endpoint::from_shared(format!("http://{server}")).expect("an address")
+}
+
+/// Asks for these actions, all of which must be there.
+pub fn ask(server: SocketAddr, actions: &[Digest]) -> Bare {
+    block_on(async {
         let began = Instant::now();
-        let channel = Endpoint::from_shared(format!("http://{server}")).expect("an address");
-        let channel = channel.connect().await.expect("a connection");
+        let channel = endpoint(server).connect().await.expect("a connection");
         let calls = Arc::new(AtomicUsize::new(0));
         let gate = Arc::new(Semaphore::new(AT_ONCE));
         let mut tasks = tokio::task::JoinSet::new();
@@ -58,13 +65,9 @@ pub fn ask(server: SocketAddr, actions: &[Digest]) -> Bare {
 /// Reads one blob as it comes, and throws it away: what the server and gRPC take
 /// where nobody hashes or writes.
 pub fn read_whole(server: SocketAddr, digest: Digest) -> Duration {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.expect("a runtime").block_on(async {
+    block_on(async {
         let began = Instant::now();
-        let channel = Endpoint::from_shared(format!("http://{server}")).expect("an address");
-        let channel = channel
+        let channel = endpoint(server)
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW);
         let channel = channel.connect().await.expect("a connection");

@@ -303,9 +303,8 @@ impl Executor {
             let status = match followed {
                 Followed::Over(response) => match refusal(&response) {
                     None => {
-                        match unless_cancelled(cancelled, self.made(client, store, job, *response))
-                            .await?
-                        {
+                        let made = self.made(client, store, job, *response);
+                        match unless_cancelled(cancelled, made).await? {
                             Ok(made) => return Ok(made),
                             // A result that it found, and what it names is gone.
                             Err(Fault::Gone(_)) if !anew => {

@@ -169,7 +169,7 @@ impl Store {
             if collected.left <= limits.max_size && age <= limits.max_age {
                 continue;
             }
-            if self.delete(&candidate, scratch.path())? {
+            if self.delete(&candidate)? {
                 match candidate.what {
                     What::Tree(_) => collected.trees += 1,
                     What::Cache(_) => collected.caches += 1,
@@ -180,12 +180,7 @@ impl Store {
                 collected.left -= candidate.disk;
             }
         }
-        let won = {
-            // Who comes meanwhile waits, and finds no record that goes.
-            let _gate = lockfile::lock_briefly(&self.layout.gate(), false)?;
-            let alive = scratch::alive(&self.layout.tmp, Some(scratch.path()))?;
-            self.drop_records(!alive.is_empty())?
-        };
+        let won = self.drop_records()?;
         collected.bytes += won;
         collected.left = collected.left.saturating_sub(won);
         let last = Last {
@@ -240,6 +235,15 @@ impl Store {
         Ok(None)
     }
 
+    /// Keeps out who comes, as long as the lock is held, and says since when those that
+    /// came before have had the store open.
+    fn close_gate(&self) -> Result<(fs::File, Vec<u64>), StoreError> {
+        let scratch = self.scratch()?;
+        let gate = lockfile::lock_briefly(&self.layout.gate(), false)?;
+        let alive = scratch::alive(&self.layout.tmp, Some(scratch.path()))?;
+        Ok((gate, alive))
+    }
+
     fn protection(&self, alive: &[u64], keep: &BTreeSet<Digest>) -> Protection {
         let ours = self.used_here();
         Protection {
@@ -249,8 +253,8 @@ impl Store {
     }
 
     /// Deletes a candidate, unless it was used meanwhile, or may be by a process
-    /// that has come since. `own` is the scratch folder of this one.
-    fn delete(&self, candidate: &Candidate, own: &Path) -> Result<bool, StoreError> {
+    /// that has come since.
+    fn delete(&self, candidate: &Candidate) -> Result<bool, StoreError> {
         let (path, notes) = match &candidate.what {
             What::Failure(folder) => return self.delete_failed(folder),
             What::Tree(tree) => {
@@ -272,8 +276,8 @@ impl Store {
             }
         };
         let aside = self.scratch()?.fresh("deleted");
-        let gate = lockfile::lock_briefly(&self.layout.gate(), false)?;
-        let since = in_use_since(&scratch::alive(&self.layout.tmp, Some(own))?);
+        let (gate, alive) = self.close_gate()?;
+        let since = in_use_since(&alive);
         let may_be_used = match &candidate.what {
             What::Tree(_) => since.is_some_and(|since| candidate.used >= since),
             _ => since.is_some(),
@@ -293,7 +297,10 @@ impl Store {
 
     /// Rewrites the segments without the records that are of no use. Returns
     /// the bytes won.
-    pub(super) fn drop_records(&self, others_run: bool) -> Result<u64, StoreError> {
+    fn drop_records(&self) -> Result<u64, StoreError> {
+        // Who comes meanwhile waits, and finds no record that goes.
+        let (_gate, alive) = self.close_gate()?;
+        let others_run = !alive.is_empty();
         let young_ms = now_ms().saturating_sub(YOUNG.as_millis() as u64);
         let live = self.live()?;
         self.flush()?;

@@ -339,7 +339,6 @@ fn a_run_that_comes_while_it_is_collected_keeps_what_it_finds() {
     let world = world();
     let (_, artifact) = world.run("a", 0);
     let collecting = world.open();
-    let own = collecting.scratch_folder().unwrap();
     let tree = collecting.found_trees().unwrap().remove(0);
     let candidate = Candidate {
         used: tree.used,
@@ -349,9 +348,9 @@ fn a_run_that_comes_while_it_is_collected_keeps_what_it_finds() {
     let running = world.open();
     running.scratch_folder().unwrap();
     assert!(running.tree(&artifact).unwrap().is_some());
-    assert!(!collecting.delete(&candidate, &own).unwrap());
+    assert!(!collecting.delete(&candidate).unwrap());
     assert!(world.there(&artifact));
     drop(running);
-    assert!(collecting.delete(&candidate, &own).unwrap());
+    assert!(collecting.delete(&candidate).unwrap());
     assert!(!world.there(&artifact));
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bazel_remote_apis::build::bazel::remote::execution::v2 as api;
 use bazel_remote_apis::google::bytestream as stream;
+use mikado::digest::Digest;
 use tonic::codegen::tokio_stream::{Stream, StreamExt as _, iter};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -241,12 +242,6 @@ impl ActionCache for Rude {
     }
 }
 
-/// The hash of what came.
-pub fn hash_of(bytes: &[u8]) -> String {
-    let hash = <sha2::Sha256 as sha2::Digest>::digest(bytes);
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The blob that the name of an upload is about.
 fn named(resource: &str) -> Option<api::Digest> {
     let mut parts = resource.rsplit('/');
@@ -311,7 +306,7 @@ impl ContentAddressableStorage for Rude {
             let blobs = &mut request.get_mut().requests;
             blobs.retain(|blob| {
                 let digest = blob.digest.as_ref().expect("a digest");
-                hash_of(&blob.data) == digest.hash
+                Digest::of(&blob.data).hex() == digest.hash
             });
         }
         self.storage().batch_update_blobs(request).await
@@ -430,7 +425,7 @@ impl ByteStream for Rude {
             if committed_size < digest.size_bytes {
                 return Err(Status::unavailable("the line broke"));
             }
-            if hash_of(&bytes) != digest.hash {
+            if Digest::of(&bytes).hex() != digest.hash {
                 return Ok(Response::new(stream::WriteResponse { committed_size }));
             }
         }

@@ -9,9 +9,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use mikado::digest::Digest;
+
 use super::execution::layers::{self, layers};
 use super::execution::{Gate, artifact, executor_counts, until, with_executor};
-use super::rude::hash_of;
 use super::servers::{self, Server};
 use super::{artifacts, chain, executed, is_whole, run};
 use crate::ci::tools::must;
@@ -307,7 +308,7 @@ fn stored(store: &Path) -> BTreeMap<String, (u32, String)> {
         let mode = entry.metadata().expect("a mode").permissions().mode();
         let bytes = fs::read(entry.path()).expect("a blob");
         let name = entry.file_name().to_string_lossy().into_owned();
-        (name, (mode & 0o7777, hash_of(&bytes)))
+        (name, (mode & 0o7777, Digest::of(&bytes).hex()))
     });
     stored.collect()
 }

@@ -3,7 +3,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::super::rude::{self, Manners, RudeServer, hash_of};
+use mikado::digest::Digest;
+
+use super::super::rude::{self, Manners, RudeServer};
 use super::super::servers::{self, Server};
 use super::super::{artifacts, chain, is_whole};
 use super::{counts_of, ending, executor_counts, until, with_executor};
@@ -40,7 +42,7 @@ fn careless(manners: Manners) -> (RudeServer, Server) {
 fn keeps_what_is_right(rude: &RudeServer) -> usize {
     let kept = rude.asked.kept();
     for (hash, bytes) in &kept {
-        assert_eq!(hash_of(bytes), *hash, "{} bytes", bytes.len());
+        assert_eq!(Digest::of(bytes).hex(), *hash, "{} bytes", bytes.len());
     }
     kept.len()
 }
