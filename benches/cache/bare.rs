@@ -1,8 +1,11 @@
 //! A client that does nothing but ask, as Bazel does: the result of each action,
 //! then its tree, then each of its files by a stream, 48 actions at once. Files
-//! are not written. What it takes is what the server and gRPC take.
+//! are written and renamed into place, or thrown away: then what it takes is what
+//! the server and gRPC take.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -36,8 +39,9 @@ fn endpoint(server: SocketAddr) -> Endpoint {
     Endpoint::from_shared(format!("http://{server}")).expect("an address")
 }
 
-/// Asks for these actions, all of which must be there.
-pub fn ask(server: SocketAddr, actions: &[Digest]) -> Bare {
+/// Asks for these actions, all of which must be there, and writes their files below
+/// `folder`, a folder an action.
+pub fn ask(server: SocketAddr, actions: &[Digest], folder: Option<&Path>) -> Bare {
     block_on(async {
         let began = Instant::now();
         let channel = endpoint(server).connect().await.expect("a connection");
@@ -47,9 +51,10 @@ pub fn ask(server: SocketAddr, actions: &[Digest]) -> Bare {
         for action in actions {
             let (action, channel) = (*action, channel.clone());
             let (calls, gate) = (Arc::clone(&calls), Arc::clone(&gate));
+            let folder = folder.map(|folder| folder.join(action.hex()));
             tasks.spawn(async move {
                 let _turn = gate.acquire().await;
-                one(channel, action, &calls).await;
+                one(channel, action, &calls, folder).await;
             });
         }
         while let Some(done) = tasks.join_next().await {
@@ -87,7 +92,10 @@ pub fn read_whole(server: SocketAddr, digest: Digest) -> Duration {
     })
 }
 
-async fn one(channel: Channel, action: Digest, calls: &AtomicUsize) {
+async fn one(channel: Channel, action: Digest, calls: &AtomicUsize, place: Option<PathBuf>) {
+    if let Some(place) = &place {
+        fs::create_dir_all(place).expect("a folder");
+    }
     let request = api::GetActionResultRequest {
         action_digest: Some(api::Digest {
             hash: action.hex(),
@@ -103,7 +111,12 @@ async fn one(channel: Channel, action: Digest, calls: &AtomicUsize) {
         let tree = api::Tree::decode(tree.as_slice()).expect("a tree");
         for directory in tree.root.into_iter().chain(tree.children) {
             for file in directory.files {
-                drop(read(&channel, file.digest, calls).await);
+                let bytes = read(&channel, file.digest, calls).await;
+                if let Some(place) = &place {
+                    let (new, path) = (place.join(".new"), place.join(&file.name));
+                    fs::write(&new, bytes).expect("room");
+                    fs::rename(new, path).expect("a name");
+                }
             }
         }
     }

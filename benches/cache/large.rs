@@ -66,8 +66,12 @@ pub fn measure(program: &str, bytes: u64, rounds: usize) {
     println!("## An artifact of {} MiB\n", bytes >> 20);
     println!("| server | plain copy | download | share | upload | share | a bare client reads |");
     println!("|---|---|---|---|---|---|---|");
-    for place in Place::each(&["--storage_mode", "uncompressed"]) {
-        let (name, url) = (place.name, place.url());
+    // bazel-remote keeps blobs compressed, unless it is told not to.
+    let kept = Place::each(&[]).map(|place| (place.name.to_owned(), place));
+    let plainly = Place::each(&["--storage_mode", "uncompressed"]).skip(1);
+    let plainly = plainly.map(|place| (format!("{}, `uncompressed`", place.name), place));
+    for (name, place) in kept.chain(plainly) {
+        let url = place.url();
         let writes = Machine::new(program, write).with_cache(&url, "read-write");
         let busy =
             |ran: &crate::machine::Ran| ran.cache["busy"].as_f64().expect("milliseconds") / 1e3;

@@ -34,9 +34,9 @@ pub fn measure(program: &str, cards: usize, rounds: usize) {
     let write = |folder: &Path| graph.write_project(folder, true).expect("a project");
     println!("## An empty store and {cards} small artifacts\n");
     println!(
-        "| server | fills it | empty store | calls a card | waits a card | bare client | its calls |"
+        "| server | fills it | empty store | calls a card | waits a card | a client that writes files | one that does not | their calls |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     for place in Place::each(&[]) {
         let (name, is_http, url) = (place.name, place.is_http, place.url());
         let writes = Machine::new(program, write).with_cache(&url, "read-write");
@@ -51,7 +51,7 @@ pub fn measure(program: &str, cards: usize, rounds: usize) {
             ran
         };
         let mut took = Vec::new();
-        let mut bare = Vec::new();
+        let (mut bare, mut writing) = (Vec::new(), Vec::new());
         let mut calls = Value::Null;
         let mut asked = 0;
         for _ in 0..rounds {
@@ -59,9 +59,12 @@ pub fn measure(program: &str, cards: usize, rounds: usize) {
             took.push(ran.took.as_secs_f64());
             calls = ran.cache["calls"].clone();
             if !is_http {
-                let answer = bare::ask(place.server.grpc, &actions);
+                let answer = bare::ask(place.server.grpc, &actions, None);
                 asked = answer.calls;
                 bare.push(answer.took.as_secs_f64());
+                let folder = tempfile::tempdir().expect("a folder");
+                let answer = bare::ask(place.server.grpc, &actions, Some(folder.path()));
+                writing.push(answer.took.as_secs_f64());
             }
         }
         let took = middle(took);
@@ -70,15 +73,16 @@ pub fn measure(program: &str, cards: usize, rounds: usize) {
         let over = reads(&format!("{scheme}://{begin}")).took.as_secs_f64();
         let waits = (over - took) / LATE.as_secs_f64() / cards as f64;
         let calls = calls.as_f64().unwrap_or(f64::NAN) / cards as f64;
-        let (bare, asked) = match is_http {
-            true => ("".into(), "".into()),
-            false => (
+        let [writing, bare, asked] = match is_http {
+            true => Default::default(),
+            false => [
+                format!("{:.2} s", middle(writing)),
                 format!("{:.2} s", middle(bare)),
                 format!("{:.2}", asked as f64 / cards as f64),
-            ),
+            ],
         };
         println!(
-            "| {name} | {:.1} s | {took:.2} s | {calls:.2} | {waits:.3} | {bare} | {asked} |",
+            "| {name} | {:.1} s | {took:.2} s | {calls:.2} | {waits:.3} | {writing} | {bare} | {asked} |",
             filled.took.as_secs_f64()
         );
     }
