@@ -65,12 +65,15 @@ fn count(args: &Args) -> Result<(), Box<dyn Error>> {
         .tempdir_in("/tmp")?;
     let folder = folder.path();
     Graph::new(CARDS).write_project(folder, true)?;
-    run(in_folder(Command::new(&args.mikado), folder))?;
+    // It is run in another folder.
+    let mikado = fs::canonicalize(&args.mikado)
+        .map_err(|error| format!("could not find `{}`: {error}", args.mikado))?;
+    run(in_folder(Command::new(&mikado), folder))?;
     // Everything is built. Below valgrind the program is another to itself: what
     // it remembers of a run has to be from below it.
     let counted = folder.join("counted");
-    run(below_valgrind(&args.mikado, folder, &counted))?;
-    let printed = run(below_valgrind(&args.mikado, folder, &counted))?;
+    run(below_valgrind(&mikado, folder, &counted))?;
+    let printed = run(below_valgrind(&mikado, folder, &counted))?;
     let told = format!("{CARDS} cards: {CARDS} up to date");
     if !printed.contains(&told) {
         return Err(format!("expected `{told}`, found:\n{printed}").into());
@@ -105,7 +108,7 @@ fn compare(args: &Args, all: u64) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn below_valgrind(program: &str, folder: &Path, counted: &Path) -> Command {
+fn below_valgrind(program: &Path, folder: &Path, counted: &Path) -> Command {
     let mut valgrind = Command::new("valgrind");
     valgrind
         .args(["--quiet", "--tool=callgrind"])
