@@ -40,7 +40,7 @@ fn endpoint(server: SocketAddr) -> Endpoint {
 }
 
 /// Asks for these actions, all of which must be there, and writes their files below
-/// `folder`, a folder an action.
+/// `folder`, a folder an action; without one it throws them away.
 pub fn ask(server: SocketAddr, actions: &[Digest], folder: Option<&Path>) -> Bare {
     block_on(async {
         let began = Instant::now();
